@@ -1,0 +1,1 @@
+"""Shared code of the project: the privacy domain and the embedded world."""

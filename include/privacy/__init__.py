@@ -1,0 +1,1 @@
+"""The privacy domain: typed functions that keep the promises; no Airflow at import time."""

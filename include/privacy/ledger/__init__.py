@@ -1,0 +1,1 @@
+"""What happened: requests, holds, tombstones, plans, outcomes, evidence."""

@@ -1,0 +1,1 @@
+"""What was promised and where the data live: models, loading, validation."""

@@ -1,0 +1,251 @@
+"""Models of ``config/data_map/*.yaml``: where personal data live and what each right does to them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Name = Annotated[str, Field(min_length=1, max_length=63)]
+LegalBasis = Literal[
+    "consent",
+    "contract",
+    "legal_obligation",
+    "vital_interests",
+    "public_task",
+    "legitimate_interests",
+]
+
+
+class MapModel(BaseModel):
+    """Frozen, and closed: a misspelt field is an error, not a silent nothing."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Column(MapModel):
+    """One column: what kind of data it holds and for what.
+
+    ``category`` is a fideslang data category; those under ``user`` are personal.
+    ``purposes`` replaces the table's. ``identifier`` names the kind of identifier the column
+    holds (``email``, ``stripe_customer_id``): such values are frozen before an erasure, found
+    through :class:`IdentifierPath`, probed afterwards and kept as keyed tombstones.
+    ``unmasked_because`` lets an anonymised or kept row retain a personal column, with a reason.
+    """
+
+    category: Annotated[str, Field(pattern=r"^(user|system)(\.[a-z0-9_]+)*$")]
+    purposes: tuple[str, ...] | None = None
+    identifier: str | None = None
+    secret: bool = False
+    unmasked_because: str | None = None
+
+    @property
+    def personal(self) -> bool:
+        """Whether the column holds personal data."""
+        return self.category == "user" or self.category.startswith("user.")
+
+
+class KeyPath(MapModel):
+    """The column holds the subject key itself (``path: account_id``)."""
+
+    column: Name
+
+
+class ReferencePath(MapModel):
+    """The row belongs to whoever the referenced row belongs to.
+
+    ``columns`` point at ``key`` (default: the primary key) of the table ``references``, whose
+    subject in ``role`` (default: its only role) is meant.
+    """
+
+    columns: Annotated[tuple[Name, ...], Field(min_length=1)]
+    references: Name
+    key: tuple[Name, ...] | None = None
+    role: Name | None = None
+
+
+class IdentifierPath(MapModel):
+    """The row belongs to whoever has this identifier (a ticket that knows only an e-mail)."""
+
+    column: Name
+    identifier: str
+
+
+Path = KeyPath | ReferencePath | IdentifierPath
+
+
+class Replacement(MapModel):
+    """What anonymising writes into a column; exactly one of the fields.
+
+    ``set``: a constant or null. ``random``: a fresh value for unique columns.
+    ``drop_keys``: removes top-level keys from a json(b) document.
+    """
+
+    set: Any = None
+    random: Literal["uuid", "email", "text"] | None = None
+    drop_keys: tuple[str, ...] | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Replacement:
+        if len(self.model_fields_set) != 1:
+            raise ValueError("give exactly one of set, random, drop_keys")
+        return self
+
+
+class KeepUntil(MapModel):
+    """Kept until ``days`` after the instant or date in ``column``."""
+
+    column: Name
+    days: Annotated[int, Field(gt=0)]
+
+
+class Keep(MapModel):
+    """Kept despite erasure: on which legal basis, why, and until when."""
+
+    basis: LegalBasis
+    reason: Annotated[str, Field(min_length=8)]
+    until: KeepUntil
+
+
+class Disposition(MapModel):
+    """What erasure does with the rows of a subject: ``delete``, ``anonymise`` or ``keep``.
+
+    ``keep`` may be joined by ``anonymise``: what the law does not ask for is removed all the same.
+    """
+
+    delete: bool = False
+    anonymise: dict[Name, Replacement] = Field(default_factory=dict)
+    keep: Keep | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shorthand(cls, value: Any) -> Any:
+        return {"delete": True} if value == "delete" else value
+
+    @model_validator(mode="after")
+    def _one_verb(self) -> Disposition:
+        if self.delete == bool(self.anonymise or self.keep):
+            raise ValueError("say 'delete', or 'anonymise: {…}' and/or 'keep: {…}'")
+        return self
+
+
+class Subject(MapModel):
+    """How rows of a table reach a data subject, and what that person's erasure does to them."""
+
+    path: Path
+    erasure: Disposition
+
+    @model_validator(mode="before")
+    @classmethod
+    def _direct_path(cls, value: Any) -> Any:
+        if isinstance(value, dict) and isinstance(value.get("path"), str):
+            return {**value, "path": {"column": value["path"]}}
+        return value
+
+
+class Table(MapModel):
+    """One table, partitioned table or materialised view.
+
+    ``subjects`` is keyed by role: a review belongs to its learner *and* its mentor. A table
+    without subjects must have no personal column.
+    """
+
+    kind: Literal["table", "materialised_view"] = "table"
+    description: str = ""
+    purposes: tuple[str, ...] = ()
+    subjects: dict[Name, Subject] = Field(default_factory=dict)
+    columns: dict[Name, Column]
+
+
+class Lifecycle(MapModel):
+    """The columns of the root table that carry the retention clock (DESIGN §3)."""
+
+    service_ended_at: Name
+    deleted_at: Name
+    on_deleted: dict[Name, Any] = Field(default_factory=dict)
+
+
+class Root(MapModel):
+    """The table whose rows are the data subjects."""
+
+    table: Name
+    key: Name
+    lifecycle: Lifecycle
+
+
+class DatabaseMap(MapModel):
+    """A PostgreSQL database."""
+
+    store: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    kind: Literal["postgres"]
+    description: str = ""
+    connection: str
+    schema_: Annotated[str, Field(alias="schema")] = "public"
+    subject_key_type: Literal["bigint", "integer", "uuid", "text"] = "bigint"
+    root: Root | None = None
+    max_shards: Annotated[int, Field(ge=1, le=32)] = 4
+    tables: dict[Name, Table]
+
+
+class ContentPrefix(MapModel):
+    """Objects of one person: ``prefix`` ends in ``{subject}/``; erasure removes every version."""
+
+    prefix: Annotated[str, Field(pattern=r"^([A-Za-z0-9._-]+/)*\{subject\}/$")]
+    category: str
+    purposes: tuple[str, ...]
+    description: str = ""
+
+
+class BackupPrefix(MapModel):
+    """Backup archives: expire by the age of what they captured, never person by person.
+
+    ``captured_at`` lists where the capture time is read, best first. ``key_date`` is a
+    strptime pattern of the key up to and including the archive's folder.
+    """
+
+    prefix: Annotated[str, Field(pattern=r"^([A-Za-z0-9._-]+/)+$")]
+    backup_of: str
+    captured_at: tuple[Literal["manifest", "metadata", "key", "last_modified"], ...] = (
+        "manifest",
+        "metadata",
+        "key",
+        "last_modified",
+    )
+    manifest: str = "manifest.json"
+    key_date: str | None = None
+    lifecycle: Literal["manage", "audit"] = "audit"
+    category: str = "user"
+    purposes: tuple[str, ...] = ()
+    description: str = ""
+
+
+class BucketMap(MapModel):
+    """A bucket in S3 or Google Cloud Storage."""
+
+    store: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    kind: Literal["s3", "gcs"]
+    description: str = ""
+    connection: str
+    bucket: Annotated[str, Field(min_length=3)]
+    content: tuple[ContentPrefix, ...] = ()
+    backups: tuple[BackupPrefix, ...] = ()
+
+
+StoreMap = DatabaseMap | BucketMap
+
+
+class DataMap(MapModel):
+    """All stores, in the order in which erasure visits them: the root store comes last."""
+
+    stores: tuple[StoreMap, ...]
+
+    def __getitem__(self, name: str) -> StoreMap:
+        for store in self.stores:
+            if store.store == name:
+                return store
+        raise KeyError(f"store {name!r} is not in the data map; it knows {[s.store for s in self.stores]}")
+
+    @property
+    def root(self) -> DatabaseMap:
+        """The one database whose root table lists the data subjects."""
+        return next(s for s in self.stores if isinstance(s, DatabaseMap) and s.root)

@@ -1,0 +1,107 @@
+"""Models of ``config/policy.yaml``: promises, purposes, retention rules and their limits."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from include.privacy.policy.data_map import LegalBasis
+
+PROMISE_ID = r"^P\d\.\d$"
+RuleId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+
+
+class PolicyModel(BaseModel):
+    """Frozen and closed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Promise(PolicyModel):
+    """What the policy promises, and what keeps it.
+
+    ``enforced_by`` is a rule id, a DAG id, ``planned``, or ``outside: who answers for it``.
+    """
+
+    title: str
+    enforced_by: tuple[str, ...]
+
+
+class Purpose(PolicyModel):
+    """A purpose of processing (fideslang data use) and its legal basis (Art. 6 GDPR)."""
+
+    title: str
+    legal_basis: LegalBasis
+    promise: Annotated[str, Field(pattern=PROMISE_ID)] = "P3.1"
+
+
+class Guard(PolicyModel):
+    """Blast-radius limits of one run: beyond either, nothing is deleted and approval is asked."""
+
+    max_share: Annotated[float, Field(gt=0, le=1)]
+    max_count: Annotated[int, Field(gt=0)]
+
+
+class _Rule(PolicyModel):
+    id: RuleId
+    promise: Annotated[str, Field(pattern=PROMISE_ID)]
+    store: str
+    target_days: Annotated[int, Field(gt=0)]
+    limit_days: Annotated[int, Field(gt=0)]
+    guard: Guard
+
+    @model_validator(mode="after")
+    def _target_below_limit(self) -> _Rule:
+        if self.target_days >= self.limit_days:
+            raise ValueError("target_days must be below limit_days, so that a failed week breaks no promise")
+        return self
+
+
+class SubjectLifecycleRule(_Rule):
+    """Acts on people by the clocks of the root table.
+
+    ``mark_deleted``: ``service_ended_at`` + target makes the account deleted (``deleted_at`` is
+    set to the instant it fell due, never later). ``purge``: ``deleted_at`` + target erases.
+    """
+
+    kind: Literal["subject_lifecycle"]
+    action: Literal["mark_deleted", "purge"]
+
+
+class RecordAgeRule(_Rule):
+    """Deletes rows of one table by the timestamp in ``clock``."""
+
+    kind: Literal["record_age"]
+    table: str
+    clock: str
+
+
+class ObjectAgeRule(_Rule):
+    """Deletes objects under a mapped backup prefix by their capture time."""
+
+    kind: Literal["object_age"]
+    prefix: str
+
+
+Rule = Annotated[SubjectLifecycleRule | RecordAgeRule | ObjectAgeRule, Field(discriminator="kind")]
+
+
+class Policy(PolicyModel):
+    """One version of the privacy policy as enforceable rules."""
+
+    version: str
+    effective: date
+    timezone: str
+    promises: dict[Annotated[str, Field(pattern=PROMISE_ID)], Promise]
+    purposes: dict[str, Purpose]
+    rules: tuple[Rule, ...]
+    probe_again_after_days: Annotated[int, Field(gt=0)] = 3
+
+    def rule(self, rule_id: str) -> SubjectLifecycleRule | RecordAgeRule | ObjectAgeRule:
+        """The rule of that id; ``KeyError`` names the known ones."""
+        for rule in self.rules:
+            if rule.id == rule_id:
+                return rule
+        raise KeyError(f"rule {rule_id!r} is not in policy.yaml; it knows {[r.id for r in self.rules]}")

@@ -1,0 +1,1 @@
+"""Use case: requests of data subjects and legal holds."""

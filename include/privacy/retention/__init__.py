@@ -1,0 +1,1 @@
+"""Use case: scheduled retention of databases and backups."""

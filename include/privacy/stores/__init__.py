@@ -1,0 +1,1 @@
+"""The adapters that touch data: PostgreSQL, S3 and Google Cloud Storage."""
