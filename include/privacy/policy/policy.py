@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from include.privacy.policy.data_map import LegalBasis
 
@@ -22,11 +22,22 @@ class PolicyModel(BaseModel):
 class Promise(PolicyModel):
     """What the policy promises, and what keeps it.
 
-    ``enforced_by`` is a rule id, a DAG id, ``planned``, or ``outside: who answers for it``.
+    ``enforced_by`` is a rule id, a DAG id, ``planned: dag``, or ``outside: who answers for it``.
+    YAML reads the last two as mappings; they and a single word are accepted as written.
     """
 
     title: str
-    enforced_by: tuple[str, ...]
+    enforced_by: Annotated[tuple[str, ...], Field(min_length=1)]
+
+    @field_validator("enforced_by", mode="before")
+    @classmethod
+    def _as_written(cls, value: Any) -> Any:
+        entries = value if isinstance(value, list | tuple) else [value]
+        return tuple(
+            text
+            for entry in entries
+            for text in ([f"{k}: {v}" for k, v in entry.items()] if isinstance(entry, dict) else [entry])
+        )
 
 
 class Purpose(PolicyModel):
