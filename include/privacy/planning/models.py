@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from hashlib import sha256
 from typing import Literal, Protocol
 from uuid import UUID
 
@@ -64,7 +65,7 @@ class Plan(Model):
     statement (a foreign-key cycle cannot be cut into two).
 
     ``population`` is the number of subjects (or rows, objects) in the store: the guard's share is
-    measured against it. ``digest`` is the SHA-256 of the content: equal plans, equal digests.
+    measured against it.
     """
 
     id: UUID
@@ -80,6 +81,16 @@ class Plan(Model):
     matched: int = 0
     params: dict[str, str] = {}
     notes: tuple[str, ...] = ()
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """All steps in order, groups flattened."""
+        return tuple(step for group in self.groups for step in group)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the content without the id: equal plans, equal digests."""
+        return sha256(self.model_dump_json(exclude={"id"}).encode()).hexdigest()
 
 
 @dataclass

@@ -1,0 +1,93 @@
+"""A path of the data map as SQL: from a row to the ordinal of its data subject in the cohort."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+from psycopg import sql
+
+from include.privacy.policy.data_map import DatabaseMap, IdentifierPath, KeyPath, Path
+
+WORK_SCHEMA = "privacy_work"
+
+
+def cohort_table(plan_id: UUID) -> sql.Identifier:
+    """The work table of a plan: ordinal, subject key, weight."""
+    return sql.Identifier(WORK_SCHEMA, f"cohort_{plan_id.hex}")
+
+
+def identifier_table(plan_id: UUID) -> sql.Identifier:
+    """The frozen identifiers of a plan's cohort: ordinal, kind, value."""
+    return sql.Identifier(WORK_SCHEMA, f"identifier_{plan_id.hex}")
+
+
+@dataclass(frozen=True)
+class Join:
+    """``relations`` to add after FROM or USING, the condition that ties them to ``t0``, and the
+    ``anchor``: the cohort's ordinal, or without a cohort the column with the subject key."""
+
+    relations: tuple[sql.Composable, ...]
+    condition: sql.Composable
+    anchor: sql.Composable
+
+
+@dataclass(frozen=True)
+class Joins:
+    """Builds joins for one database. ``primary_keys`` come from the live catalogue."""
+
+    database: DatabaseMap
+    primary_keys: Mapping[str, tuple[str, ...]]
+
+    def table(self, name: str) -> sql.Identifier:
+        """A quoted, schema-qualified table of the map; nothing outside the map can be named."""
+        if name not in self.database.tables:
+            raise KeyError(f"table {name!r} is not in the data map of store {self.database.store!r}")
+        return sql.Identifier(self.database.schema_, name)
+
+    def to_cohort(self, path: Path, plan_id: UUID) -> Join:
+        """Ties ``t0`` to the cohort's work table along ``path``; the anchor is the ordinal."""
+        relations, conditions, alias, end = self._walk(path, "t")
+        column = sql.Identifier(alias, end.column)
+        if isinstance(end, KeyPath):
+            relations.append(sql.SQL("{} w").format(cohort_table(plan_id)))
+            conditions.append(sql.SQL("{} = w.subject_key").format(column))
+        else:
+            relations.append(sql.SQL("{} w").format(identifier_table(plan_id)))
+            conditions.append(
+                sql.SQL("w.kind = {} AND {} = w.value").format(sql.Literal(end.identifier), column)
+            )
+        return Join(tuple(relations), sql.SQL(" AND ").join(conditions), sql.SQL("w.ordinal"))
+
+    def to_key(self, path: Path, prefix: str = "k") -> Join | None:
+        """Ties ``t0`` to the subject key itself; None where only an identifier leads there.
+
+        ``prefix`` names the hops' aliases, so that two paths of one row can stand in one query.
+        """
+        relations, conditions, alias, end = self._walk(path, prefix)
+        if isinstance(end, IdentifierPath):
+            return None
+        condition = sql.SQL(" AND ").join(conditions) if conditions else sql.SQL("true")
+        return Join(tuple(relations), condition, sql.Identifier(alias, end.column))
+
+    def _walk(
+        self, path: Path, prefix: str
+    ) -> tuple[list[sql.Composable], list[sql.Composable], str, KeyPath | IdentifierPath]:
+        relations: list[sql.Composable] = []
+        conditions: list[sql.Composable] = []
+        alias, hop = "t0", 0
+        while not isinstance(path, (KeyPath, IdentifierPath)):
+            hop += 1
+            parent = f"{prefix}{hop}"
+            target = self.database.tables[path.references]
+            relations.append(sql.SQL("{} {}").format(self.table(path.references), sql.Identifier(parent)))
+            conditions += [
+                sql.SQL("{} = {}").format(sql.Identifier(alias, child), sql.Identifier(parent, own))
+                for child, own in zip(
+                    path.columns, path.key or self.primary_keys[path.references], strict=True
+                )
+            ]
+            role = path.role or next(iter(target.subjects))
+            alias, path = parent, target.subjects[role].path
+        return relations, conditions, alias, path

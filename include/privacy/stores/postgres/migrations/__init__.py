@@ -1,0 +1,1 @@
+"""Alembic migrations of the workspace schema in the platform's databases."""

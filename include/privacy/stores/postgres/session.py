@@ -1,0 +1,36 @@
+"""Connections with the limits that every statement needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+# A statement of a chunk takes a quarter of a second; one that needs a hundred times that is stuck.
+STATEMENT_TIMEOUT_S = 60
+LOCK_TIMEOUT_S = 5
+
+
+@contextmanager
+def connect(dsn: str, *, statement_timeout_s: int = STATEMENT_TIMEOUT_S) -> Iterator[Connection]:
+    """An autocommitting connection in UTC with statement, lock and idle time-outs.
+
+    Statements are not prepared: a plan for one chunk must not be reused for a chunk a thousand
+    times its size.
+    """
+    with psycopg.connect(
+        dsn,
+        autocommit=True,
+        connect_timeout=10,
+        application_name="privacy",
+        prepare_threshold=None,
+        options=(
+            f"-c statement_timeout={statement_timeout_s}s -c lock_timeout={LOCK_TIMEOUT_S}s "
+            "-c idle_in_transaction_session_timeout=120s -c timezone=UTC -c client_min_messages=warning"
+        ),
+    ) as connection:
+        yield connection

@@ -1,0 +1,195 @@
+"""The statements of one step: count, delete or anonymise the rows of a slice of the cohort.
+
+Placeholders: ``first`` and ``last`` (ordinals, inclusive), ``excluded`` (ordinals to leave out),
+``row_limit`` (bounded statements only), and those of :func:`replacement_parameters`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from include.privacy.planning.models import Step
+from include.privacy.policy.data_map import Path, Replacement
+from include.privacy.stores.postgres.joins import Join, Joins
+
+_RANDOM = {
+    "uuid": "gen_random_uuid()",
+    "text": "'erased-' || gen_random_uuid()",
+    "email": "'erased-' || gen_random_uuid() || '@erased.invalid'",
+}
+
+
+def counts_by_subject(joins: Joins, step: Step, plan_id: UUID) -> sql.Composed:
+    """Ordinal and number of rows of the step, for every person who has any."""
+    join = _cohort(joins, step, plan_id)
+    return sql.SQL("SELECT {anchor}, count(*) FROM {table} t0, {rest} WHERE {where} GROUP BY 1").format(
+        anchor=join.anchor,
+        table=joins.table(step.table),
+        rest=_list(join.relations),
+        where=_matching(join, step),
+    )
+
+
+def count(joins: Joins, step: Step, plan_id: UUID) -> sql.Composed:
+    """How many rows of the slice the step matches: the dry run's last verb, and the probe."""
+    join = _cohort(joins, step, plan_id)
+    return sql.SQL(
+        "SELECT count(DISTINCT (t0.tableoid, t0.ctid)) FROM {table} t0, {rest} WHERE {where}"
+    ).format(table=joins.table(step.table), rest=_list(join.relations), where=_slice(join, step))
+
+
+def delete(joins: Joins, step: Step, plan_id: UUID, *, bounded: bool = False) -> sql.Composed:
+    """Deletes the rows of the slice; ``bounded``: at most ``row_limit`` of them."""
+    join = _cohort(joins, step, plan_id)
+    if bounded:
+        return sql.SQL(
+            "WITH doomed AS MATERIALIZED ({rows}) DELETE FROM {table} d USING doomed WHERE {same}"
+        ).format(rows=_bounded_rows(joins, step, join), table=joins.table(step.table), same=_SAME_ROW)
+    return sql.SQL("DELETE FROM {table} t0 USING {rest} WHERE {where}").format(
+        table=joins.table(step.table), rest=_list(join.relations), where=_slice(join, step)
+    )
+
+
+def delete_together(joins: Joins, steps: tuple[Step, ...], plan_id: UUID) -> sql.Composed:
+    """Deletes a foreign-key cycle in one statement and returns one count per step, in order.
+
+    PostgreSQL checks the keys at the end of the statement, when both sides are gone; every part
+    sees the rows as they were before it.
+    """
+    parts = sql.SQL(", ").join(
+        sql.SQL("{} AS ({} RETURNING 1)").format(sql.Identifier(f"d{i}"), delete(joins, step, plan_id))
+        for i, step in enumerate(steps)
+    )
+    totals = sql.SQL(", ").join(
+        sql.SQL("(SELECT count(*) FROM {})").format(sql.Identifier(f"d{i}")) for i in range(len(steps))
+    )
+    return sql.SQL("WITH {} SELECT {}").format(parts, totals)
+
+
+def anonymise(joins: Joins, step: Step, plan_id: UUID, *, bounded: bool = False) -> sql.Composed:
+    """Writes the replacements into the rows of the slice that do not have them yet."""
+    join = _cohort(joins, step, plan_id)
+    assignments = sql.SQL(", ").join(
+        sql.SQL("{} = {}").format(
+            sql.Identifier(name), _value(i, name, replacement, "d" if bounded else "t0")
+        )
+        for i, (name, replacement) in enumerate(step.replacements.items())
+    )
+    if bounded:
+        return sql.SQL(
+            "WITH doomed AS MATERIALIZED ({rows}) UPDATE {table} d SET {values} FROM doomed WHERE {same}"
+        ).format(
+            rows=_bounded_rows(joins, step, join),
+            table=joins.table(step.table),
+            values=assignments,
+            same=_SAME_ROW,
+        )
+    return sql.SQL("UPDATE {table} t0 SET {values} FROM {rest} WHERE {where}").format(
+        table=joins.table(step.table),
+        values=assignments,
+        rest=_list(join.relations),
+        where=_slice(join, step),
+    )
+
+
+def entangled(joins: Joins, step: Step, other: Path, plan_id: UUID, key_type: str) -> sql.Composed | None:
+    """Ordinals of the slice with a row in ``step.table`` that belongs to a held person as well."""
+    join, other_join = _cohort(joins, step, plan_id), joins.to_key(other)
+    if other_join is None:
+        return None
+    return sql.SQL(
+        "SELECT DISTINCT {anchor} FROM {table} t0, {rest} WHERE {where} AND {tie} AND {key} = ANY(%(held)s::{type}[])"
+    ).format(
+        anchor=join.anchor,
+        table=joins.table(step.table),
+        rest=_list((*join.relations, *other_join.relations)),
+        where=_slice(join, step),
+        tie=other_join.condition,
+        key=other_join.anchor,
+        type=sql.SQL(key_type),
+    )
+
+
+_SAME_ROW = sql.SQL("d.ctid = doomed.ctid AND d.tableoid = doomed.tableoid")
+
+
+def _bounded_rows(joins: Joins, step: Step, join: Join) -> sql.Composed:
+    return sql.SQL(
+        "SELECT t0.ctid, t0.tableoid FROM {table} t0, {rest} WHERE {where} LIMIT %(row_limit)s"
+    ).format(table=joins.table(step.table), rest=_list(join.relations), where=_slice(join, step))
+
+
+def _cohort(joins: Joins, step: Step, plan_id: UUID) -> Join:
+    if step.path is None:
+        raise ValueError(f"step {step.verb} on {step.table!r} has no path to a data subject")
+    return joins.to_cohort(step.path, plan_id)
+
+
+def _list(relations: tuple[sql.Composable, ...]) -> sql.Composed:
+    return sql.SQL(", ").join(relations)
+
+
+def _slice(join: Join, step: Step) -> sql.Composed:
+    return sql.SQL(
+        "{} AND {anchor} BETWEEN %(first)s AND %(last)s AND NOT ({anchor} = ANY(%(excluded)s::bigint[]))"
+    ).format(_matching(join, step), anchor=join.anchor)
+
+
+def _matching(join: Join, step: Step) -> sql.Composable:
+    """Rows of the cohort; of those that stay, only the ones that still differ from what they become."""
+    differing = [
+        test
+        for i, (name, replacement) in enumerate(step.replacements.items())
+        if (test := _differs(i, name, replacement)) is not None
+    ]
+    if not differing:
+        return join.condition
+    return sql.SQL("{} AND ({})").format(join.condition, sql.SQL(" OR ").join(differing))
+
+
+def _value(index: int, name: str, replacement: Replacement, alias: str) -> sql.Composable:
+    if replacement.random:
+        return sql.SQL(_RANDOM[replacement.random])  # type: ignore[arg-type]  # one of the constants above
+    if replacement.drop_keys:
+        return sql.SQL("{} - {}::text[]").format(sql.Identifier(alias, name), _placeholder(index))
+    return _placeholder(index)
+
+
+def _differs(index: int, name: str, replacement: Replacement) -> sql.Composable | None:
+    column = sql.Identifier("t0", name)
+    if replacement.random:
+        return None
+    if replacement.drop_keys:
+        return sql.SQL("{} ?| {}::text[]").format(column, _placeholder(index))
+    return sql.SQL("{} IS DISTINCT FROM {}").format(column, _placeholder(index))
+
+
+def _placeholder(index: int) -> sql.Placeholder:
+    return sql.Placeholder(f"set_{index}")
+
+
+def replacement_parameters(step: Step) -> dict[str, Any]:
+    """The values that the step writes, under the names of their placeholders."""
+    values: dict[str, Any] = {}
+    for i, replacement in enumerate(step.replacements.values()):
+        if replacement.drop_keys:
+            values[f"set_{i}"] = list(replacement.drop_keys)
+        elif not replacement.random:
+            value = replacement.set
+            values[f"set_{i}"] = Jsonb(value) if isinstance(value, (dict, list)) else value
+    return values
+
+
+def ordinals(joins: Joins, step: Step, plan_id: UUID) -> sql.Composed:
+    """Who of the slice has rows that the step matches."""
+    join = _cohort(joins, step, plan_id)
+    return sql.SQL("SELECT DISTINCT {anchor} FROM {table} t0, {rest} WHERE {where}").format(
+        anchor=join.anchor,
+        table=joins.table(step.table),
+        rest=_list(join.relations),
+        where=_slice(join, step),
+    )

@@ -1,0 +1,154 @@
+"""One PostgreSQL database as a store: the face that use cases see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from uuid import UUID
+
+from psycopg import sql
+
+from include.privacy.planning.catalogue import LiveSchema
+from include.privacy.planning.models import Cohort, HoldGate, Holds, Member, Outcome, Plan, ProbeResult
+from include.privacy.policy.data_map import DatabaseMap
+from include.privacy.policy.policy import RecordAgeRule, SubjectLifecycleRule
+from include.privacy.stores.overdue import Overdue
+from include.privacy.stores.postgres import executor, planner, record_age, subjects, workspace
+from include.privacy.stores.postgres.catalogue import read_schema
+from include.privacy.stores.postgres.joins import Joins, cohort_table
+from include.privacy.stores.postgres.migrate import migrate_workspace
+from include.privacy.stores.postgres.session import Connection, connect
+
+
+class PostgresStore:
+    """Plans, executes and probes in one database. Connections are short-lived: one per call."""
+
+    def __init__(self, database: DatabaseMap, dsn: str) -> None:
+        self.map = database
+        self.name = database.store
+        self._dsn = dsn
+
+    @contextmanager
+    def _open(self) -> Iterator[tuple[Connection, LiveSchema, Joins]]:
+        with connect(self._dsn) as connection:
+            live = read_schema(connection, self.map.schema_)
+            keys = {name: table.primary_key for name, table in live.tables.items()}
+            yield connection, live, Joins(self.map, keys)
+
+    def migrate_workspace(self) -> None:
+        """Creates or upgrades schema ``privacy_work``."""
+        migrate_workspace(self._dsn)
+
+    def read_schema(self) -> LiveSchema:
+        """The live schema, for the comparison with the map."""
+        with self._open() as (_, live, _):
+            return live
+
+    def population(self) -> int:
+        """How many data subjects the root table lists."""
+        with self._open() as (connection, _, _):
+            return planner.population(connection, self.map)
+
+    def plan_erasure(self, cohort: Cohort, plan_id: UUID, *, as_of: datetime) -> Plan:
+        """See :class:`ErasureStore`."""
+        with self._open() as (connection, live, joins):
+            return planner.plan_erasure(connection, joins, live, cohort, plan_id, as_of)
+
+    def plan_record_age(self, rule: RecordAgeRule, plan_id: UUID, *, as_of: datetime) -> Plan:
+        """The rows of one table whose own clock has run out."""
+        with self._open() as (connection, live, joins):
+            return record_age.plan_record_age(connection, joins, live, rule, plan_id, as_of)
+
+    def execute(
+        self,
+        plan: Plan,
+        cohort: Cohort | None,
+        gate: HoldGate,
+        *,
+        shard: int = 0,
+        dry_run: bool = False,
+        held_back: frozenset[str] = frozenset(),
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Outcome:
+        """See :class:`ErasureStore`. ``held_back``: people whom another store had to keep."""
+        with self._open() as (connection, live, joins):
+            if plan.action == "expire_rows":
+                return record_age.RecordAgeExecution(
+                    connection, joins, live, plan, gate, dry_run, progress
+                ).run()
+            self._reload(connection, plan, cohort)
+            return executor.Execution(
+                connection, joins, live, plan, gate, shard, dry_run, held_back, progress
+            ).run()
+
+    def probe(
+        self, plan: Plan, cohort: Cohort | None, *, held_back: frozenset[str] = frozenset()
+    ) -> ProbeResult:
+        """Counts what is left of everybody in the cohort, by every path and frozen identifier."""
+        with self._open() as (connection, _, joins):
+            if plan.action == "expire_rows":
+                return ProbeResult(self.name, 0, {})
+            self._reload(connection, plan, cohort)
+            if held_back:
+                rows = connection.execute(
+                    sql.SQL("SELECT ordinal FROM {} WHERE subject_key::text = ANY(%s)").format(
+                        cohort_table(plan.id)
+                    ),
+                    (sorted(held_back),),
+                )
+                workspace.defer(connection, plan.id, {row[0] for row in rows}, "legal hold")
+            left = executor.remaining(connection, joins, plan, 1, plan.subjects)
+            return ProbeResult(self.name, plan.subjects, left, len(self._deferred(connection, plan)))
+
+    def deferred(self, plan: Plan) -> frozenset[str]:
+        """Subject keys that a legal hold kept back in this store."""
+        with connect(self._dsn) as connection:
+            return self._deferred(connection, plan)
+
+    def finish(self, plan: Plan) -> None:
+        """Drops the plan's work tables and progress rows; the ledger has the outcome."""
+        with connect(self._dsn) as connection:
+            workspace.drop(connection, plan.id)
+
+    def due_keys(self, rule: SubjectLifecycleRule, *, as_of: datetime) -> list[str]:
+        """Whose clock plus target has passed."""
+        with connect(self._dsn) as connection:
+            return subjects.due_keys(connection, self.map, rule, as_of)
+
+    def freeze_identifiers(self, keys: Iterable[str]) -> Iterator[Member]:
+        """The identifiers this store holds of these people."""
+        with self._open() as (connection, _, joins):
+            yield from subjects.freeze_identifiers(connection, joins, keys)
+
+    def mark_deleted(self, rule: SubjectLifecycleRule, *, as_of: datetime, dry_run: bool = False) -> int:
+        """P4.1: service ended a target ago, so the account is deleted from that instant."""
+        with connect(self._dsn) as connection:
+            return subjects.mark_deleted(connection, self.map, rule, as_of, dry_run=dry_run)
+
+    def overdue(
+        self, rule: SubjectLifecycleRule | RecordAgeRule, *, as_of: datetime, holds: Holds
+    ) -> Overdue:
+        """What is past the limit of the rule."""
+        with self._open() as (connection, _, joins):
+            if isinstance(rule, RecordAgeRule):
+                return record_age.overdue(connection, joins, rule, as_of, holds)
+            return subjects.overdue(connection, self.map, rule, as_of, holds)
+
+    def _reload(self, connection: Connection, plan: Plan, cohort: Cohort | None) -> None:
+        """A plan whose work tables are gone (a later probe) gets them again from the ledger."""
+        if not workspace.is_loaded(connection, plan.id):
+            if cohort is None:
+                raise ValueError(f"plan {plan.id} acts on people, but no cohort was given")
+            workspace.load_cohort(connection, plan.id, cohort, self.map.subject_key_type)
+
+    def _deferred(self, connection: Connection, plan: Plan) -> frozenset[str]:
+        if not workspace.is_loaded(connection, plan.id):
+            return frozenset()
+        rows = connection.execute(
+            sql.SQL(
+                "SELECT w.subject_key::text FROM {} w JOIN privacy_work.deferred d USING (ordinal) WHERE d.plan_id = %s"
+            ).format(cohort_table(plan.id)),
+            (plan.id,),
+        )
+        return frozenset(row[0] for row in rows)
