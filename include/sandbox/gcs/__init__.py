@@ -1,0 +1,57 @@
+"""A small Google Cloud Storage server: our model of the documented JSON API, for demo and tests.
+
+It models what retention and erasure depend on (generations, versioning, soft delete, holds, retention
+policies and their lock, preconditions, batch, paging, resumable uploads), keeps everything in memory
+and is driven with the real ``google-cloud-storage`` client. What Google does beyond its documentation
+is not in it; docs/LIMITS.md says so.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from include.sandbox.processes import ProcessTable, Running, free_port
+
+if TYPE_CHECKING:
+    from google.cloud.storage import Client
+
+HOST = "127.0.0.1"
+PROJECT = "practice-engine-sandbox"
+
+
+def start_gcs(table: ProcessTable, *, root: Path, tied: bool = False) -> tuple[Running, str]:
+    """Spawn the server and return it with its endpoint URL; not yet answering.
+
+    ``root`` is the folder that holds the package ``include``.
+    """
+    port = free_port()
+    data = table.folder / "gcs"
+    argv = [sys.executable, "-m", "include.sandbox.gcs", "--port", str(port), "--data", str(data)]
+    env = {**os.environ, "PYTHONPATH": str(root)}
+    return table.spawn("gcs", argv, env=env, cwd=root, tied=tied), f"http://{HOST}:{port}"
+
+
+def answers(endpoint: str) -> bool:
+    """Whether the server takes requests."""
+    try:
+        with urllib.request.urlopen(f"{endpoint}/_sandbox/clock", timeout=2) as response:
+            return bool(response.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def gcs_client(endpoint: str, project: str = PROJECT) -> Client:
+    """The real client library, without credentials, against this server."""
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud import storage
+
+    return storage.Client(
+        project=project,
+        credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
+        client_options={"api_endpoint": endpoint},
+    )

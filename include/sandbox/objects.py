@@ -1,0 +1,144 @@
+"""S3 and SQS on 127.0.0.1 by ministack, and the clients and fixtures-to-be that go with them.
+
+ministack stores what it is given and enforces versioning, Object Lock and legal holds; it checks no
+credentials, stores bucket policies without applying them and runs no lifecycle rules. It keeps its
+state in memory: a restart begins empty. ``LastModified`` cannot be set through its API; start the
+server under libfaketime, or give objects a capture time of their own (manifest, metadata, key).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+
+from include.sandbox.processes import ProcessTable, Running, free_port
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
+
+HOST = "127.0.0.1"
+REGION = "eu-central-1"
+# Any pair will do; a number of twelve digits would select another account.
+ACCESS_KEY, SECRET_KEY = "sandbox", "sandbox-secret"
+SERVICES = "s3,sqs,sts,kms,iam,rds"
+QUEUE = "privacy-requests"
+
+
+def start_objects(table: ProcessTable, *, tied: bool = False) -> tuple[Running, str]:
+    """Spawn the server and return it with its endpoint URL; not yet answering."""
+    port = free_port()
+    scratch = table.folder / "objects"
+    scratch.mkdir(exist_ok=True)
+    env = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("AWS_", "MINISTACK_", "S3_"))
+    }
+    env |= {
+        "GATEWAY_PORT": str(port),
+        # Without this it listens on every interface.
+        "BIND_HOST": HOST,
+        "MINISTACK_REGION": REGION,
+        "SERVICES": SERVICES,
+        "LOG_LEVEL": "WARNING",
+        "S3_PERSIST": "0",
+        "PERSIST_STATE": "0",
+        "S3_DATA_DIR": str(scratch / "s3"),
+        "STATE_DIR": str(scratch / "state"),
+        "TMPDIR": str(scratch),
+        # It starts containers for some services when it finds an engine; none is wanted here.
+        "DOCKER_HOST": "unix:///nonexistent",
+    }
+    process = table.spawn("objects", [sys.executable, "-m", "ministack"], env=env, cwd=scratch, tied=tied)
+    return process, f"http://{HOST}:{port}"
+
+
+def answers(endpoint: str) -> bool:
+    """Whether the server takes requests."""
+    try:
+        with urllib.request.urlopen(f"{endpoint}/_ministack/health", timeout=2) as response:
+            return bool(response.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def s3_client(endpoint: str) -> S3Client:
+    """A boto3 S3 client for the sandbox: path style, few retries, short time-outs."""
+    return boto3.client("s3", **_arguments(endpoint, s3={"addressing_style": "path"}))
+
+
+def sqs_client(endpoint: str) -> SQSClient:
+    """A boto3 SQS client for the sandbox."""
+    return boto3.client("sqs", **_arguments(endpoint))
+
+
+def _arguments(endpoint: str, **options: Any) -> Any:
+    config = Config(
+        connect_timeout=5, read_timeout=60, retries={"max_attempts": 3, "mode": "standard"}, **options
+    )
+    return {
+        "endpoint_url": endpoint,
+        "region_name": REGION,
+        "aws_access_key_id": ACCESS_KEY,
+        "aws_secret_access_key": SECRET_KEY,
+        "config": config,
+    }
+
+
+def create_queue(sqs: SQSClient, name: str = QUEUE, *, visibility_seconds: int = 30) -> str:
+    """Create the doorbell queue (idempotent) and return its URL."""
+    created = sqs.create_queue(QueueName=name, Attributes={"VisibilityTimeout": str(visibility_seconds)})
+    return created["QueueUrl"]
+
+
+def create_bucket(s3: S3Client, name: str, *, versioning: bool = True, object_lock: bool = False) -> str:
+    """Create a bucket, versioned by default; Object Lock can only be had at creation."""
+    s3.create_bucket(
+        Bucket=name,
+        CreateBucketConfiguration={"LocationConstraint": REGION},
+        ObjectLockEnabledForBucket=object_lock,
+    )
+    if versioning and not object_lock:
+        s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    return name
+
+
+def empty_bucket(s3: S3Client, name: str) -> None:
+    """Remove every version, marker and unfinished upload, whatever protects it; for tidying tests up."""
+    for batch in _batches(s3, name):
+        for version in batch:
+            _release(s3, name, version)
+        s3.delete_objects(
+            Bucket=name, Delete={"Objects": batch, "Quiet": True}, BypassGovernanceRetention=True
+        )
+    for upload in s3.list_multipart_uploads(Bucket=name).get("Uploads", []):
+        s3.abort_multipart_upload(Bucket=name, Key=upload["Key"], UploadId=upload["UploadId"])
+
+
+def _batches(s3: S3Client, name: str) -> Iterator[list[Any]]:
+    for page in s3.get_paginator("list_object_versions").paginate(Bucket=name):
+        found = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+        if found:
+            yield [{"Key": item["Key"], "VersionId": item["VersionId"]} for item in found]
+
+
+def _release(s3: S3Client, bucket: str, version: Any) -> None:
+    try:
+        s3.put_object_legal_hold(Bucket=bucket, LegalHold={"Status": "OFF"}, **version)
+    except s3.exceptions.ClientError:
+        # No Object Lock on this bucket, or a delete marker: nothing to release.
+        return
+
+
+def scratch_folder(folder: Path) -> Path:
+    """Where the server puts what it does not keep in memory."""
+    return folder / "objects"

@@ -1,0 +1,105 @@
+"""The embedded world for tests: one per test run, databases and buckets of its own for each test.
+
+Nothing starts until a test asks for it. The servers die with the test run, even if that is killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
+
+    from include.sandbox.world import World
+
+
+@pytest.fixture(scope="session")
+def world() -> Iterator[World]:
+    """PostgreSQL, S3, SQS and GCS on free ports; see ``include/sandbox/world.py``."""
+    from include.sandbox.world import World
+
+    # Not tmp_path_factory: its parents are closed to the account that runs PostgreSQL under root.
+    folder = Path(tempfile.mkdtemp(prefix="privacy-tests-"))
+    try:
+        with World(folder, durable=False, tied=True) as running:
+            yield running
+    finally:
+        from include.sandbox.postgres import remove_data
+
+        remove_data(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def fresh_database(world: World) -> Iterator[Callable[..., str]]:
+    """``fresh_database(owner="platform", template=None) -> dsn`` of the owner; dropped after the test.
+
+    ``world.dsn(name, role)`` gives another role's URL: ``psycopg.conninfo.conninfo_to_dict(dsn)["dbname"]``
+    is the name.
+    """
+    created: list[str] = []
+
+    def create(owner: str = "platform", template: str | None = None) -> str:
+        name = f"test_{uuid.uuid4().hex[:12]}"
+        dsn = world.postgres.create_database(name, owner, template or "template1")
+        created.append(name)
+        return dsn
+
+    yield create
+    for name in created:
+        world.postgres.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def s3_client(world: World) -> S3Client:
+    """A boto3 client for the world's S3."""
+    from include.sandbox import objects
+
+    return objects.s3_client(world.s3_endpoint)
+
+
+@pytest.fixture(scope="session")
+def sqs_client(world: World) -> SQSClient:
+    """A boto3 client for the world's SQS."""
+    from include.sandbox import objects
+
+    return objects.sqs_client(world.s3_endpoint)
+
+
+@pytest.fixture
+def queue_url(sqs_client: SQSClient) -> Iterator[str]:
+    """A queue of this test's own."""
+    from include.sandbox import objects
+
+    url = objects.create_queue(sqs_client, f"test-{uuid.uuid4().hex[:12]}")
+    yield url
+    sqs_client.delete_queue(QueueUrl=url)
+
+
+@pytest.fixture
+def bucket(s3_client: S3Client) -> Iterator[Callable[..., str]]:
+    """``bucket(versioning=True, object_lock=False) -> name`` of an empty S3 bucket of this test's own."""
+    from include.sandbox import objects
+
+    created: list[str] = []
+
+    def create(*, versioning: bool = True, object_lock: bool = False) -> str:
+        name = f"test-{uuid.uuid4().hex[:12]}"
+        created.append(objects.create_bucket(s3_client, name, versioning=versioning, object_lock=object_lock))
+        return name
+
+    yield create
+    for name in created:
+        # COMPLIANCE locks cannot be lifted, and tests delete buckets themselves: the world ends with the run.
+        with contextlib.suppress(s3_client.exceptions.ClientError):
+            objects.empty_bucket(s3_client, name)
+            s3_client.delete_bucket(Bucket=name)
