@@ -87,7 +87,7 @@ def _missing(database: DatabaseMap, live: LiveSchema) -> list[str]:
         found = live.tables.get(name)
         if found is None:
             problems.append(
-                f"table {name!r} is in the data map but not in schema {live.schema!r}: remove or rename it there"
+                f"table {name!r} is in the data map but not in schema {live.schema!r}: correct the map"
             )
             continue
         problems += [
@@ -112,10 +112,9 @@ def _access(database: DatabaseMap, live: LiveSchema) -> list[str]:
         if table.kind == "materialised_view":
             continue
         missing = sorted(_privileges(table) - found.privileges)
+        lacking = ", ".join(missing)
         if missing:
-            problems.append(
-                f"this role lacks {', '.join(missing)} on {name!r}: see `python -m include.privacy grants`"
-            )
+            problems.append(f"this role lacks {lacking} on {name!r}: `python -m include.privacy grants`")
     return problems
 
 

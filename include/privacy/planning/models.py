@@ -149,10 +149,11 @@ class HoldGate(Protocol):
     the end of the chunk and binds every later one.
     """
 
-    def __call__(self) -> AbstractContextManager[Holds]: ...
+    def __call__(self) -> AbstractContextManager[Holds]:
+        """Opens the gate for one chunk."""
 
 
-class Superseded(RuntimeError):
+class Superseded(RuntimeError):  # noqa: N818 - an outcome of a race, not a fault
     """Another copy of this task has taken over; this one stopped before its next chunk."""
 
 

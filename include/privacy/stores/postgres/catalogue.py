@@ -36,7 +36,8 @@ FROM pg_index i WHERE i.indisprimary AND i.indrelid = ANY(%s)
 """
 # conparentid = 0: a partition inherits its parent's keys, once is enough.
 _FOREIGN_KEYS = """
-SELECT k.conname, CASE WHEN n.nspname = %(schema)s THEN c.relname::text ELSE n.nspname || '.' || c.relname END,
+SELECT k.conname,
+       CASE WHEN n.nspname = %(schema)s THEN c.relname::text ELSE n.nspname || '.' || c.relname END,
        ARRAY(SELECT a.attname::text FROM unnest(k.conkey) WITH ORDINALITY x(num, pos)
              JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = x.num ORDER BY x.pos),
        p.relname,

@@ -57,7 +57,8 @@ def exclusions(
     if keys:
         rows = connection.execute(
             sql.SQL(
-                "SELECT ordinal FROM {} WHERE ordinal BETWEEN %(first)s AND %(last)s AND subject_key::text = ANY(%(keys)s)"
+                "SELECT ordinal FROM {} WHERE ordinal BETWEEN %(first)s AND %(last)s "
+                "AND subject_key::text = ANY(%(keys)s)"
             ).format(cohort_table(plan.id)),
             {**bounds, "keys": keys},
         )

@@ -12,8 +12,8 @@ from uuid import uuid4
 
 from psycopg import errors, sql
 
-from include.privacy.planning.erasure import references_of
 from include.privacy.planning.catalogue import LiveSchema
+from include.privacy.planning.erasure import references_of
 from include.privacy.planning.models import HoldGate, Outcome, Plan, Step, Verb
 from include.privacy.stores.postgres import statements, workspace
 from include.privacy.stores.postgres.exclusions import Exclusions, exclusions
@@ -227,7 +227,8 @@ class Execution:
         if not self.dry_run:
             counts, chunks, longest = recorded(self.connection, self.plan, self.shard)
             row = self.connection.execute(
-                "SELECT count(*) FROM privacy_work.deferred WHERE plan_id = %s AND ordinal > %s AND ordinal <= %s",
+                "SELECT count(*) FROM privacy_work.deferred "
+                "WHERE plan_id = %s AND ordinal > %s AND ordinal <= %s",
                 (self.plan.id, self._start, self._end),
             ).fetchone()
             held = int(row[0]) if row else 0

@@ -26,7 +26,8 @@ def identifier_table(plan_id: UUID) -> sql.Identifier:
 @dataclass(frozen=True)
 class Join:
     """``relations`` to add after FROM or USING, the condition that ties them to ``t0``, and the
-    ``anchor``: the cohort's ordinal, or without a cohort the column with the subject key."""
+    ``anchor``: the cohort's ordinal, or without a cohort the column with the subject key.
+    """
 
     relations: tuple[sql.Composable, ...]
     condition: sql.Composable

@@ -74,7 +74,7 @@ def _count(
                 )
         totals = {
             number: int(n)
-            for number, n in connection.execute("SELECT step, sum(n) FROM step_count GROUP BY step")
+            for number, n in connection.execute("SELECT step, sum(n) FROM step_count GROUP BY 1")
         }
         connection.execute(
             sql.SQL(
@@ -95,7 +95,7 @@ def _notes(database: DatabaseMap, live: LiveSchema) -> tuple[str, ...]:
         changed = any(s.erasure.delete or s.erasure.anonymise for s in table.subjects.values())
         if changed and name in live.triggers:
             notes.append(
-                f"{name} has triggers ({', '.join(live.triggers[name])}): what they write is swept up afterwards"
+                f"{name} has triggers ({', '.join(live.triggers[name])}): what they write is swept up"
             )
     if any(t.kind == "materialised_view" for t in database.tables.values()):
         notes.append("materialised views are refreshed at the end")

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -175,11 +176,9 @@ class RecordAgeExecution:
             # Range bounds are exclusive: every row of the partition is older than ``upper``.
             if upper > cutoff or not owned:
                 continue
-            self._chunk(lambda holds, p=partition, s=schema: self._drop(holds, table, clock, s, p, cutoff))
+            self._chunk(partial(self._drop, table, schema, partition))
 
-    def _drop(
-        self, holds: Holds, table: str, clock: str, schema: str, partition: str, cutoff: datetime
-    ) -> int:
+    def _drop(self, table: str, schema: str, partition: str, holds: Holds) -> int:
         name = sql.Identifier(schema, partition)
         held, parameters = _held(self.joins, table, holds)
         row = self.connection.execute(
@@ -209,8 +208,10 @@ class RecordAgeExecution:
                 statement = sql.SQL(
                     """WITH doomed AS MATERIALIZED (
                          SELECT t0.ctid, t0.tableoid FROM {table} t0
-                         WHERE t0.{clock} <= %(cutoff)s AND NOT {held} ORDER BY t0.{clock} LIMIT %(row_limit)s)
-                       DELETE FROM {table} d USING doomed WHERE d.ctid = doomed.ctid AND d.tableoid = doomed.tableoid"""
+                         WHERE t0.{clock} <= %(cutoff)s AND NOT {held}
+                         ORDER BY t0.{clock} LIMIT %(row_limit)s)
+                       DELETE FROM {table} d USING doomed
+                       WHERE d.ctid = doomed.ctid AND d.tableoid = doomed.tableoid"""
                 ).format(table=self.joins.table(table), clock=sql.Identifier(clock), held=held)
                 values: dict[str, Any] = {"cutoff": cutoff, "row_limit": limit, **parameters}
                 return self.connection.execute(statement, values).rowcount

@@ -102,7 +102,8 @@ def entangled(joins: Joins, step: Step, other: Path, plan_id: UUID, key_type: st
     if other_join is None:
         return None
     return sql.SQL(
-        "SELECT DISTINCT {anchor} FROM {table} t0, {rest} WHERE {where} AND {tie} AND {key} = ANY(%(held)s::{type}[])"
+        "SELECT DISTINCT {anchor} FROM {table} t0, {rest} "
+        "WHERE {where} AND {tie} AND {key} = ANY(%(held)s::{type}[])"
     ).format(
         anchor=join.anchor,
         table=joins.table(step.table),
@@ -153,7 +154,7 @@ def _matching(join: Join, step: Step) -> sql.Composable:
 
 def _value(index: int, name: str, replacement: Replacement, alias: str) -> sql.Composable:
     if replacement.random:
-        return sql.SQL(_RANDOM[replacement.random])  # type: ignore[arg-type]  # one of the constants above
+        return sql.SQL(_RANDOM[replacement.random])
     if replacement.drop_keys:
         return sql.SQL("{} - {}::text[]").format(sql.Identifier(alias, name), _placeholder(index))
     return _placeholder(index)

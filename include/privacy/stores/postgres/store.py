@@ -147,7 +147,8 @@ class PostgresStore:
             return frozenset()
         rows = connection.execute(
             sql.SQL(
-                "SELECT w.subject_key::text FROM {} w JOIN privacy_work.deferred d USING (ordinal) WHERE d.plan_id = %s"
+                "SELECT w.subject_key::text FROM {} w JOIN privacy_work.deferred d USING (ordinal) "
+                "WHERE d.plan_id = %s"
             ).format(cohort_table(plan.id)),
             (plan.id,),
         )

@@ -51,8 +51,9 @@ def _copy(connection: Connection, plan_id: UUID, cohort: Cohort, key_type: str) 
     connection.execute(sql.SQL("DROP TABLE IF EXISTS {}, {}").format(people, identifiers))
     connection.execute(
         sql.SQL(
-            "CREATE TABLE {} (ordinal bigint PRIMARY KEY, subject_key {} NOT NULL UNIQUE, weight bigint NOT NULL DEFAULT 0)"
-        ).format(people, sql.SQL(key_type))  # type: ignore[arg-type]  # one of the map's four literals
+            "CREATE TABLE {} (ordinal bigint PRIMARY KEY, subject_key {} NOT NULL UNIQUE, "
+            "weight bigint NOT NULL DEFAULT 0)"
+        ).format(people, sql.SQL(key_type))
     )
     connection.execute(
         sql.SQL("CREATE TABLE {} (ordinal bigint NOT NULL, kind text NOT NULL, value text NOT NULL)").format(
@@ -98,7 +99,7 @@ def take(connection: Connection, plan_id: UUID, shard: int, owner: UUID) -> Oper
            RETURNING o.position, o.sweep, o.finished_at IS NOT NULL""",
         (plan_id, shard, owner),
     ).fetchone()
-    assert row is not None  # noqa: S101 - RETURNING of an upsert always has a row
+    assert row is not None
     return Operation(plan_id, shard, owner, int(row[0]), int(row[1]), bool(row[2]))
 
 
@@ -136,7 +137,8 @@ def next_sweep(connection: Connection, operation: Operation, start: int) -> None
     with connection.transaction():
         fence(connection, operation)
         connection.execute(
-            "UPDATE privacy_work.operation SET position = %s, sweep = sweep + 1 WHERE plan_id = %s AND shard = %s",
+            "UPDATE privacy_work.operation SET position = %s, sweep = sweep + 1 "
+            "WHERE plan_id = %s AND shard = %s",
             (start, operation.plan_id, operation.shard),
         )
     operation.position, operation.sweep = start, operation.sweep + 1
@@ -147,7 +149,8 @@ def finish_shard(connection: Connection, operation: Operation) -> bool:
     with connection.transaction():
         fence(connection, operation)
         connection.execute(
-            "UPDATE privacy_work.operation SET finished_at = clock_timestamp() WHERE plan_id = %s AND shard = %s",
+            "UPDATE privacy_work.operation SET finished_at = clock_timestamp() "
+            "WHERE plan_id = %s AND shard = %s",
             (operation.plan_id, operation.shard),
         )
         row = connection.execute(
