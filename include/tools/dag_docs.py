@@ -113,7 +113,7 @@ def _params(node: ast.expr | None, tree: ast.Module) -> tuple[tuple[str, str], .
         node = _constant(node, tree)
     if not isinstance(node, ast.Dict):
         return ()
-    found = []
+    found: list[tuple[str, str]] = []
     for key, value in zip(node.keys, node.values, strict=True):
         if key is None:  # **SHARED
             found += _params(value, tree)
