@@ -11,6 +11,7 @@ import base64
 import json
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 import time
@@ -50,11 +51,27 @@ class Airflow:
         return AirflowApi.sign_in(self.url, self.user, self.password)
 
 
-def settings(world: World) -> dict[str, str]:
-    """What config/airflow.cfg leaves to the place it runs in: addresses, secrets and folders.
+def configure(world: World, overrides: Mapping[str, str] | None = None) -> Airflow:
+    """Make up what config/airflow.cfg leaves to the place it runs in: addresses, secrets and folders.
 
-    New secrets each time; they are readable in ``<folder>/env`` by the owner only.
+    Everything goes to ``<folder>/env``, readable by the owner only; ``overrides`` replaces settings by
+    the name of their variable. Nothing is started.
     """
+    own = _settings(world) | dict(overrides or {})
+    home = Path(own["AIRFLOW_HOME"])
+    shutil.rmtree(home, ignore_errors=True)
+    (home / "logs").mkdir(parents=True)
+    password = secrets.token_urlsafe(9)
+    passwords = Path(own["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"])
+    passwords.touch(mode=0o600)
+    passwords.write_text(json.dumps({USER: password}) + "\n")
+    write_env(world.folder / "env", {**world.env, **own})
+    airflow = Airflow(own["AIRFLOW__API__BASE_URL"], USER, password, environment(world, own))
+    world.table.update(airflow={"url": airflow.url, "user": USER, "password": password, "settings": own})
+    return airflow
+
+
+def _settings(world: World) -> dict[str, str]:
     home = world.folder / "airflow"
     port = free_port()
     url = f"http://{HOST}:{port}"
@@ -75,8 +92,6 @@ def settings(world: World) -> dict[str, str]:
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
         "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(home / "logs" / "dag_processor"),
         "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(home / "bundles"),
-        # A visitor of the demo sees the schedule at work; production starts paused (docs/OPERATIONS.md).
-        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
     }
 
 
@@ -88,32 +103,22 @@ def environment(world: World, extra: Mapping[str, str]) -> dict[str, str]:
     return {**kept, **world.env, **extra}
 
 
-def start_airflow(world: World, say: Callable[[str], None], *, seconds: float = 120) -> Airflow:
+def start_airflow(
+    world: World, airflow: Airflow, say: Callable[[str], None], *, seconds: float = 120
+) -> None:
     """Create the metadata, import the pools, start the four components and wait until they are healthy.
 
     ``say`` is told each step. Raises ``SandboxError`` with the end of the log of what failed.
     """
-    own = settings(world)
-    home = Path(own["AIRFLOW_HOME"])
-    (home / "logs").mkdir(parents=True, exist_ok=True)
-    password = secrets.token_urlsafe(9)
-    passwords = Path(own["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"])
-    passwords.touch(mode=0o600)
-    passwords.write_text(json.dumps({USER: password}) + "\n")
-    write_env(world.folder / "env", {**world.env, **own})
-    airflow = Airflow(own["AIRFLOW__API__BASE_URL"], USER, password, environment(world, own))
-    world.table.update(airflow={"url": airflow.url, "user": USER, "password": password})
-
     say("Airflow: creating its metadata")
     run_command([str(BIN / "airflow"), "db", "migrate"], airflow.env, seconds=seconds)
     say("Airflow: starting API server, scheduler, DAG processor and triggerer")
     for name, (arguments, wave) in COMPONENTS.items():
         world.table.spawn(name, [str(BIN / "airflow"), *arguments], env=airflow.env, cwd=ROOT, wave=wave)
-    pools = home / "pools.json"
+    pools = Path(airflow.env["AIRFLOW_HOME"]) / "pools.json"
     pools.write_text(run_command([sys.executable, "-m", "include.privacy", "pools"], airflow.env, seconds=60))
     run_command([str(BIN / "airflow"), "pools", "import", str(pools)], airflow.env, seconds=60)
     wait_healthy(world, airflow, say, seconds=seconds)
-    return airflow
 
 
 def open_airflow(world: World) -> Airflow:
@@ -121,7 +126,7 @@ def open_airflow(world: World) -> Airflow:
     facts = world.table.read().get("airflow")
     if not facts or not world.table.find("airflow-api-server"):
         raise SandboxError("Airflow is not running; start it with make demo")
-    return Airflow(facts["url"], facts["user"], facts["password"], environment(world, {}))
+    return Airflow(facts["url"], facts["user"], facts["password"], environment(world, facts["settings"]))
 
 
 def wait_healthy(world: World, airflow: Airflow, say: Callable[[str], None], *, seconds: float) -> None:
