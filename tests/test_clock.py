@@ -29,7 +29,7 @@ def test_cutoff_and_due_date_agree_at_every_instant(start: datetime, n: int) -> 
 
 
 @given(instants, instants, days)
-def test_a_start_is_due_exactly_when_it_is_not_after_the_cutoff(start: datetime, as_of: datetime, n: int) -> None:
+def test_a_start_is_due_exactly_when_not_after_the_cutoff(start: datetime, as_of: datetime, n: int) -> None:
     assert is_due(start, n, as_of) == (require_utc(start) <= cutoff(as_of, n))
 
 

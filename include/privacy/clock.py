@@ -60,7 +60,7 @@ def due_at(start: datetime, days: int) -> datetime:
 
 
 def cutoff(as_of: datetime, days: int) -> datetime:
-    """The latest start that is due at ``as_of``: ``start <= cutoff`` exactly when ``due_at(start) <= as_of``."""
+    """The latest start that is due at ``as_of``: a start is due exactly when it is not after the cutoff."""
     as_of = require_utc(as_of)
     _require_days(days)
     try:

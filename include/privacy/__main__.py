@@ -1,0 +1,277 @@
+"""The command line: ``python -m include.privacy <command>``; every command has ``--help``.
+
+Exit codes: 0 all is well, 1 something was found (each problem on a line of its own), 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+from include.privacy.clock import parse_instant
+from include.privacy.planning.models import Cohort, Plan
+from include.privacy.policy import coverage, grants, live
+from include.privacy.policy.data_map import BucketMap, DatabaseMap
+from include.privacy.policy.loading import ROOT, Config, ConfigError, Problem, load_config
+from include.privacy.policy.policy import ObjectAgeRule, RecordAgeRule, Rule, SubjectLifecycleRule
+
+PAGE = ROOT / "docs" / "PROMISES.md"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    options = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = options.command
+    try:
+        return command(options)
+    except ConfigError as error:
+        _complain(error.problems)
+        return 1
+    except _Refused as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+class _Refused(Exception):
+    """Something that the person at the keyboard can put right; the message says what."""
+
+
+def check(options: argparse.Namespace) -> int:
+    """Validate config/; with ``--live`` also against what the stores really hold."""
+    config = load_config()
+    problems = list(coverage.dag_problems(config.policy, ROOT / "dags", config.documents["policy"]))
+    if options.live:
+        problems += _live_problems(config)
+    if problems:
+        _complain(problems)
+        return 1
+    stores = ", ".join(s.store for s in config.data_map.stores)
+    seen = "and the live stores agree" if options.live else "holds together"
+    print(
+        f"config {seen}: policy {config.policy.version}, {len(config.policy.promises)} promises, "
+        f"{len(config.policy.rules)} rules; stores in order of erasure: {stores}"
+    )
+    return 0
+
+
+def _live_problems(config: Config) -> Iterator[Problem]:
+    from include.privacy.runtime import runtime
+
+    for store in config.data_map.stores:
+        document = config.documents[store.store]
+        try:
+            if isinstance(store, DatabaseMap):
+                schema = runtime().database(store.store).read_schema()
+                found = live.compare_with_live(store, schema, document, config.policy)
+            else:
+                folders = runtime().bucket(store.store).top_folders()
+                found = live.compare_prefixes(store, folders, document)
+        except Exception as error:  # noqa: BLE001 - one store that is down must not hide the others
+            reason = " ".join(str(error).split())[:200]
+            yield document.problem(
+                ("connection",),
+                f"{store.store} could not be read ({type(error).__name__}: {reason})",
+                f"check the connection {store.connection} and the grants of its role",
+            )
+        else:
+            yield from found
+
+
+def plan(options: argparse.Namespace) -> int:
+    """Print what a rule, a request or the erasure of one person would do, with exact counts."""
+    config = load_config()
+    as_of: datetime = options.as_of
+    if options.store and options.store not in (known := [s.store for s in config.data_map.stores]):
+        raise _Refused(f"store {options.store!r} is not mapped; write one of {', '.join(known)}")
+    if options.rule:
+        try:
+            rule = config.policy.rule(options.rule)
+        except KeyError as error:
+            raise _Refused(str(error.args[0])) from None
+        plans = _rule_plans(rule, options.store, as_of)
+    else:
+        plans = _people_plans([_subject(options)], options.store, as_of, rule=None)
+    for made in plans:
+        _show(made)
+    return 0
+
+
+def _rule_plans(rule: Rule, store: str | None, as_of: datetime) -> Iterator[Plan]:
+    from include.privacy.runtime import runtime
+
+    acts_on_people = isinstance(rule, SubjectLifecycleRule) and rule.action == "purge"
+    if store and store != rule.store and not acts_on_people:
+        raise _Refused(f"rule {rule.id} acts on store {rule.store}; leave --store out or name that one")
+    match rule:
+        case RecordAgeRule():
+            yield runtime().database(rule.store).plan_record_age(rule, uuid4(), as_of=as_of)
+        case ObjectAgeRule():
+            yield runtime().bucket(rule.store).plan_expiry(rule, uuid4(), as_of=as_of)
+        case SubjectLifecycleRule(action="mark_deleted"):
+            count = runtime().root().mark_deleted(rule, as_of=as_of, dry_run=True)
+            print(f"{rule.store}, rule {rule.id}: would mark {count} accounts as deleted")
+        case SubjectLifecycleRule():
+            yield from _people_plans(runtime().root().due_keys(rule, as_of=as_of), store, as_of, rule=rule.id)
+
+
+def _people_plans(
+    keys: Sequence[str], store: str | None, as_of: datetime, rule: str | None
+) -> Iterator[Plan]:
+    from include.privacy.runtime import runtime
+    from include.privacy.steps.freezing import members
+
+    frozen = list(members(keys))
+    cohort = Cohort(uuid4(), len(frozen), lambda: iter(frozen))
+    for mapped in runtime().stores():
+        if store not in (None, mapped.store) or (isinstance(mapped, BucketMap) and not mapped.content):
+            continue
+        adapter = runtime().store(mapped.store)
+        made = adapter.plan_erasure(cohort, uuid4(), as_of=as_of)
+        adapter.finish(made)  # planning leaves the cohort in work tables; nobody will execute this plan
+        yield made.model_copy(update={"rule": rule})
+
+
+def _subject(options: argparse.Namespace) -> str:
+    if options.subject:
+        return str(options.subject)
+    from include.privacy.runtime import runtime
+
+    return str(runtime().ledger().request(options.request).subject_key)
+
+
+def _show(made: Plan) -> None:
+    """Counts and names from the map only: whoever prints a plan need not see who is in it."""
+    what = f"rule {made.rule}" if made.rule else made.action
+    print(
+        f"{made.store}, {what}, as of {made.as_of.isoformat()}: {made.matched:,} matched; "
+        f"{made.subjects:,} people of {made.population:,} in the store; {made.shards} shard(s)"
+    )
+    for number, group in enumerate(made.groups, start=1):
+        for step in group:
+            together = "  (one statement with the rest of its group)" if len(group) > 1 else ""
+            print(
+                f"  {number:>3}  {step.verb.value:<9} {step.table:<28} {step.role:<14} {step.matched:>12,}{together}"
+            )
+            if step.replacements:
+                print(f"       replaces {', '.join(step.replacements)}")
+            if step.kept_because:
+                print(f"       kept: {step.kept_because}")
+    for note in made.notes:
+        print(f"  note: {note}")
+
+
+def migrate(options: argparse.Namespace) -> int:
+    """Create or upgrade the ledger and our schema in every database."""
+    from include.privacy.ledger.migrate import migrate as migrate_ledger
+    from include.privacy.runtime import LEDGER, LEDGER_OWNER, runtime
+
+    role = options.role or runtime().connection(LEDGER).login
+    if not role:
+        raise _Refused(f"connection {LEDGER} names no login; add it, or say which role DAGs use with --role")
+    migrate_ledger(runtime().dsn(LEDGER_OWNER), role)
+    print("ledger: up to date")
+    for store in load_config().data_map.stores:
+        if isinstance(store, DatabaseMap):
+            runtime().database(store.store).migrate_workspace()
+            print(f"{store.store}: schema {grants.WORK_SCHEMA} is up to date")
+    return 0
+
+
+def docs(options: argparse.Namespace) -> int:
+    """Write docs/PROMISES.md from the policy, or with ``--check`` see that it is current."""
+    current = PAGE.read_text(encoding="utf-8") if PAGE.exists() else None
+    try:
+        page = coverage.rendered(load_config().policy, current)
+    except ValueError as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise _Refused(str(error)) from None
+    if page == current:
+        return 0
+    if options.check:
+        raise _Refused("docs/PROMISES.md is not current; run `python -m include.privacy docs` and commit it")
+    PAGE.parent.mkdir(exist_ok=True)
+    PAGE.write_text(page, encoding="utf-8")
+    print(f"wrote {PAGE.relative_to(ROOT)}")
+    return 0
+
+
+def pools(_: argparse.Namespace) -> int:
+    """Print the Airflow pools, one per store, for ``airflow pools import``."""
+    print(json.dumps(grants.pools(load_config().data_map.stores), indent=2))
+    return 0
+
+
+def print_grants(options: argparse.Namespace) -> int:
+    """Print least-privilege SQL grants, IAM policies and Cloud Storage roles made from the data map."""
+    config = load_config()
+    chosen = [s for s in config.data_map.stores if options.store in (None, s.store)]
+    if not chosen:
+        raise _Refused(
+            f"store {options.store!r} is not mapped; known: {[s.store for s in config.data_map.stores]}"
+        )
+    for store in chosen:
+        if isinstance(store, DatabaseMap):
+            print(grants.database_grants(store, config.policy.rules, options.role))
+        else:
+            document = grants.s3_policy(store) if store.kind == "s3" else grants.gcs_role(store)
+            title = f"{store.store}: {'IAM policy' if store.kind == 's3' else 'Cloud Storage roles'}"
+            print(
+                json.dumps(document, indent=2)
+                if options.store
+                else f"-- {title}\n{json.dumps(document, indent=2)}\n"
+            )
+    return 0
+
+
+def _complain(problems: Sequence[Problem]) -> None:
+    for problem in sorted(set(problems)):
+        print(problem, file=sys.stderr)
+    print(f"{len(set(problems))} problem(s)", file=sys.stderr)
+
+
+def _instant(text: str) -> datetime:
+    try:
+        return parse_instant(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m include.privacy", description="Keep the privacy policy's promises."
+    )
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    def add(name: str, function: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
+        text = (function.__doc__ or "").strip()
+        sub = commands.add_parser(name, help=text.replace("``", ""), description=text.replace("``", ""))
+        sub.set_defaults(command=function)
+        return sub
+
+    sub = add("check", check)
+    sub.add_argument("--live", action="store_true", help="compare with the stores behind the connections")
+    sub = add("plan", plan)
+    sub.add_argument("--store", help="only this store; all that the rule or person concerns by default")
+    who = sub.add_mutually_exclusive_group(required=True)
+    who.add_argument("--rule", help="a rule id of policy.yaml")
+    who.add_argument("--request", type=UUID, help="the ledger's id of a request")
+    who.add_argument("--subject", help="a subject key: the value of the root table's key")
+    sub.add_argument("--as-of", type=_instant, default=datetime.now(UTC), help="an instant; now by default")
+    sub = add("migrate", migrate)
+    sub.add_argument("--role", help="the database role of the DAGs; by default the ledger connection's login")
+    sub = add("docs", docs)
+    sub.add_argument("--check", action="store_true", help="change nothing, fail when the page is not current")
+    add("pools", pools)
+    sub = add("grants", print_grants)
+    sub.add_argument("--store", help="only this store")
+    sub.add_argument("--role", default="privacy_dags", help="the database role of the DAGs")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,163 @@
+"""Least privilege, generated from the data map: SQL grants, an IAM policy, a Cloud Storage role."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from include.privacy.policy.data_map import BucketMap, DatabaseMap, Table
+from include.privacy.policy.policy import RecordAgeRule, Rule
+
+#: Our schema in each database: work tables and progress.
+WORK_SCHEMA = "privacy_work"
+
+# docs/INTEGRATION.md: requests come in and answers go out through these tables of the root store.
+_INTEGRATION = {"privacy_inbox": {"SELECT", "UPDATE"}, "privacy_outbox": {"SELECT", "INSERT"}}
+
+
+def database_grants(db: DatabaseMap, rules: Iterable[Rule] = (), role: str = "privacy_dags") -> str:
+    """SQL that an administrator runs in this database: what the DAGs need of it, and nothing else."""
+    who, schema = _quoted(role), _quoted(db.schema_)
+    lines = [
+        f"-- {db.store}: run as an administrator in this database.",
+        f"CREATE SCHEMA IF NOT EXISTS {_quoted(WORK_SCHEMA)} AUTHORIZATION {who};",
+        f"REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM {who};",
+        f"GRANT USAGE ON SCHEMA {schema} TO {who};",
+    ]
+    aged = {r.table for r in rules if isinstance(r, RecordAgeRule) and r.store == db.store}
+    for name, table in db.tables.items():
+        target = f"{schema}.{_quoted(name)}"
+        if table.kind == "materialised_view":
+            lines += [
+                "-- PostgreSQL 17 or newer; before, only the view's owner may refresh it.",
+                f"GRANT SELECT, MAINTAIN ON {target} TO {who};",
+            ]
+        elif wanted := _privileges(db, name, table, aged):
+            lines.append(f"GRANT {', '.join(wanted)} ON {target} TO {who};")
+            if "INSERT" in wanted:
+                lines.append(f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO {who};")
+    if aged:
+        names = ", ".join(sorted(aged))
+        lines.append(
+            f"-- To drop whole partitions of {names} instead of deleting rows, the role must own them."
+        )
+    return "\n".join(lines) + "\n"
+
+
+def s3_policy(bucket: BucketMap) -> dict[str, Any]:
+    """An IAM policy document for one S3 bucket: the mapped prefixes only."""
+    arn = f"arn:aws:s3:::{bucket.bucket}"
+    folders = _folders(bucket)
+    configuration = [
+        "s3:GetBucketVersioning",
+        "s3:GetLifecycleConfiguration",
+        "s3:GetBucketObjectLockConfiguration",
+    ]
+    if any(b.lifecycle == "manage" for b in bucket.backups):
+        configuration.append("s3:PutLifecycleConfiguration")
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "ListMappedPrefixes",
+                "Effect": "Allow",
+                "Action": ["s3:ListBucket", "s3:ListBucketVersions"],
+                "Resource": arn,
+                # The bare bucket is listed by folder, to notice a prefix that the map does not know.
+                "Condition": {"StringLike": {"s3:prefix": ["", *(f"{f}*" for f in folders)]}},
+            },
+            {
+                "Sid": "ReadConfiguration",
+                "Effect": "Allow",
+                "Action": [*configuration, "s3:ListBucketMultipartUploads"],
+                "Resource": arn,
+            },
+            {
+                "Sid": "ExpireMappedObjects",
+                "Effect": "Allow",
+                "Action": [
+                    "s3:GetObject",
+                    "s3:GetObjectVersion",
+                    "s3:GetObjectRetention",
+                    "s3:GetObjectLegalHold",
+                    "s3:DeleteObject",
+                    "s3:DeleteObjectVersion",
+                    "s3:AbortMultipartUpload",
+                ],
+                "Resource": [f"{arn}/{f}*" for f in folders],
+            },
+        ],
+    }
+
+
+def gcs_role(bucket: BucketMap) -> dict[str, Any]:
+    """Two custom roles and their bindings for one Cloud Storage bucket.
+
+    Listing is a permission on the bucket and cannot be narrowed to a prefix; reading and deleting
+    are bound with a condition on the object's name.
+    """
+    on_bucket = ["storage.buckets.get", "storage.objects.list", "storage.multipartUploads.list"]
+    if any(b.lifecycle == "manage" for b in bucket.backups):
+        on_bucket.append("storage.buckets.update")
+    start = f"projects/_/buckets/{bucket.bucket}/objects/"
+    condition = " || ".join(f'resource.name.startsWith("{start}{f}")' for f in _folders(bucket))
+    return {
+        "bucket": bucket.bucket,
+        "roles": {
+            "privacyBucketReader": {"includedPermissions": on_bucket},
+            "privacyObjectExpirer": {
+                "includedPermissions": [
+                    "storage.objects.get",
+                    "storage.objects.delete",
+                    "storage.multipartUploads.abort",
+                ]
+            },
+        },
+        "bindings": [
+            {"role": "privacyBucketReader"},
+            {
+                "role": "privacyObjectExpirer",
+                "condition": {"title": "mapped prefixes", "expression": condition},
+            },
+        ],
+    }
+
+
+def pools(stores: Iterable[DatabaseMap | BucketMap]) -> dict[str, dict[str, Any]]:
+    """One Airflow pool per store, in the form that ``airflow pools import`` reads.
+
+    A pool keeps all runs together from opening more sessions to a store than it can bear.
+    """
+    return {
+        s.store: {
+            "slots": s.max_shards if isinstance(s, DatabaseMap) else 4,
+            "description": f"At most this many tasks work on {s.store} at once",
+            "include_deferred": False,
+        }
+        for s in stores
+    }
+
+
+def _privileges(db: DatabaseMap, name: str, table: Table, aged: set[str]) -> list[str]:
+    wanted: set[str] = set()
+    for subject in table.subjects.values():
+        wanted.add("SELECT")
+        if subject.erasure.delete:
+            wanted.add("DELETE")
+        if subject.erasure.anonymise:
+            wanted.add("UPDATE")
+    if name in aged:
+        wanted |= {"SELECT", "DELETE"}
+    if db.root is not None:
+        wanted |= _INTEGRATION.get(name, set())
+        if name == db.root.table:
+            wanted.add("UPDATE")
+    return [p for p in ("SELECT", "INSERT", "UPDATE", "DELETE") if p in wanted]
+
+
+def _folders(bucket: BucketMap) -> list[str]:
+    return [c.prefix.removesuffix("{subject}/") for c in bucket.content] + [b.prefix for b in bucket.backups]
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

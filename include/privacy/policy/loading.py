@@ -1,0 +1,140 @@
+"""Reads ``config/``: every problem of every file in one go, or a configuration that holds together."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from include.privacy.policy.data_map import BucketMap, DatabaseMap, DataMap
+from include.privacy.policy.documents import Document, read_document
+from include.privacy.policy.explain import explain
+from include.privacy.policy.policy import Policy
+from include.privacy.policy.problems import ConfigError, Problem
+from include.privacy.policy.rule_validation import policy_problems
+from include.privacy.policy.validation import MappedStore, data_map_problems
+
+M = TypeVar("M", bound=BaseModel)
+
+ROOT = Path(__file__).parents[3]
+_STORE_MODELS: Mapping[str, type[DatabaseMap] | type[BucketMap]] = {
+    "postgres": DatabaseMap,
+    "s3": BucketMap,
+    "gcs": BucketMap,
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """Policy and data map, checked against each other.
+
+    ``digest`` is the SHA-256 of what they say (comments and line breaks do not change it).
+    ``documents`` are the files behind ``policy`` and each store name, to point at lines later.
+    """
+
+    policy: Policy
+    data_map: DataMap
+    digest: str
+    documents: Mapping[str, Document] = field(default_factory=dict, compare=False, repr=False)
+
+
+def config_folder() -> Path:
+    """``config/`` of the project, or the folder that PRIVACY_CONFIG_DIR names."""
+    override = os.environ.get("PRIVACY_CONFIG_DIR")
+    return Path(override) if override else ROOT / "config"
+
+
+def load_policy(path: Path) -> Policy:
+    """Read ``policy.yaml`` alone. Raises ``ConfigError``."""
+    policy, _, problems = _read_policy(path)
+    if policy is None or problems:
+        raise ConfigError(problems)
+    return policy
+
+
+def load_data_map(folder: Path) -> DataMap:
+    """Read all files of a data-map folder in the order of their names, which is the order of erasure.
+
+    Raises ``ConfigError``.
+    """
+    stores, problems = _read_stores(folder)
+    problems += data_map_problems(stores, complete=not problems)
+    if problems:
+        raise ConfigError(problems)
+    return DataMap(stores=tuple(s.map for s in stores))
+
+
+def load_config(folder: Path | None = None) -> Config:
+    """Read and check everything in the folder (default: :func:`config_folder`).
+
+    Raises ``ConfigError`` with all problems of all files.
+    """
+    folder = folder or config_folder()
+    policy, document, problems = _read_policy(folder / "policy.yaml")
+    stores, store_problems = _read_stores(folder / "data_map")
+    complete = not store_problems
+    problems += store_problems + data_map_problems(stores, policy=policy, complete=complete)
+    if policy is not None:
+        problems += policy_problems(policy, document, stores if complete else None)
+    if problems or policy is None:
+        raise ConfigError(problems)
+    data_map = DataMap(stores=tuple(s.map for s in stores))
+    content = policy.model_dump_json() + data_map.model_dump_json(by_alias=True)
+    documents = {"policy": document} | {s.map.store: s.document for s in stores}
+    return Config(policy, data_map, hashlib.sha256(content.encode()).hexdigest(), documents)
+
+
+def _read_policy(path: Path) -> tuple[Policy | None, Document, list[Problem]]:
+    document, problems = read_document(path, _shown(path))
+    policy, more = _validate(document, Policy) if isinstance(document.value, dict) else (None, [])
+    return policy, document, problems + more
+
+
+def _read_stores(folder: Path) -> tuple[list[MappedStore], list[Problem]]:
+    files = sorted(p for p in folder.glob("*.y*ml") if not p.name.startswith("."))
+    if not files:
+        empty = Document(_shown(folder))
+        return [], [
+            empty.problem((), "the folder holds no data map", "write one YAML file per store into it")
+        ]
+    stores: list[MappedStore] = []
+    problems: list[Problem] = []
+    for path in files:
+        document, found = read_document(path, _shown(path))
+        problems += found
+        if not isinstance(document.value, dict):
+            continue
+        model = _STORE_MODELS.get(str(document.value.get("kind")))
+        if model is None:
+            problems.append(
+                document.problem(("kind",), "says no known kind of store", "write kind: postgres, s3 or gcs")
+            )
+            continue
+        store, more = _validate(document, model)
+        problems += more
+        if store is not None:
+            stores.append(MappedStore(store, document))
+    return stores, problems
+
+
+def _validate(document: Document, model: type[M]) -> tuple[M | None, list[Problem]]:
+    try:
+        return model.model_validate(document.value), []
+    except ValidationError as error:
+        return None, list(explain(error, document, model))
+
+
+def _shown(path: Path) -> str:
+    """The path as a person would type it: relative to the project or the working directory."""
+    for base in (ROOT, Path.cwd()):
+        if path.absolute().is_relative_to(base):
+            return str(path.absolute().relative_to(base))
+    return str(path)
+
+
+__all__ = ["Config", "ConfigError", "Problem", "config_folder", "load_config", "load_data_map", "load_policy"]
