@@ -63,8 +63,8 @@ def _accounts(p: Person, seed: int, as_of: datetime) -> Iterator[Row]:
     if p.marker is None and position in (1, 2, 3):
         subscription = p.index - position + 1
     yield (
-        p.id, p.public_id, p.email, p.full_name, p.status, p.locale, p.time_zone, p.created_at, p.active_until,
-        p.ip, p.service_ended_at, p.deleted_at, p.referred_by, subscription,
+        p.id, p.public_id, p.email, p.full_name, p.status, p.locale, p.time_zone, p.created_at,
+        p.active_until, p.ip, p.service_ended_at, p.deleted_at, p.referred_by, subscription,
     )  # fmt: skip
 
 
@@ -117,8 +117,9 @@ def _invoices(p: Person, seed: int, as_of: datetime) -> Iterator[Row]:
             "receipt_url": f"https://pay.example/receipts/{p.public_id}",
         }  # fmt: skip
         yield (
-            number, f"PE-{number:09d}", p.id, p.full_name, p.email, f"{1 + p.index % 90} Harbour Street", p.country,
-            price, price * 19 // 119, "EUR", json.dumps(payload), issued, issued + timedelta(hours=2),
+            number, f"PE-{number:09d}", p.id, p.full_name, p.email, f"{1 + p.index % 90} Harbour Street",
+            p.country, price, price * 19 // 119, "EUR", json.dumps(payload), issued,
+            issued + timedelta(hours=2),
         )  # fmt: skip
 
 
@@ -223,24 +224,27 @@ def _privacy_outbox(p: Person, seed: int, as_of: datetime) -> Iterator[Row]:
 TABLES: tuple[tuple[str, str, Maker], ...] = (
     ("accounts", "id public_id email full_name status locale time_zone created_at last_seen_at last_login_ip "
      "service_ended_at deleted_at referred_by default_subscription_id", _accounts),
-    ("subscriptions", "id account_id plan_code status gateway_subscription_id started_at ended_at", _subscriptions),
+    ("subscriptions", "id account_id plan_code status gateway_subscription_id started_at ended_at",
+     _subscriptions),
     ("credentials", "account_id password_hash totp_secret changed_at", _credentials),
     ("former_emails", "id account_id email replaced_at", _former_emails),
     ("account_audit", "id account_id operation old_email changed_by changed_at", _account_audit),
     ("gateway_customers", "account_id stripe_customer_id paypal_payer_id created_at", _gateway_customers),
-    ("invoices", "id number account_id billing_name billing_email billing_address country amount_cents tax_cents "
-     "currency gateway_payload issued_at paid_at", _invoices),
+    ("invoices", "id number account_id billing_name billing_email billing_address country amount_cents "
+     "tax_cents currency gateway_payload issued_at paid_at", _invoices),
     ("invoice_lines", "invoice_id line_no plan_code quantity amount_cents", _invoice_lines),
     ("consents", "id account_id purpose granted source_ip recorded_at", _consents),
     ("policy_acceptances", "account_id version accepted_at", _policy_acceptances),
-    ("support_tickets", "id account_id requester_email requester_name subject body status assigned_to created_at "
-     "closed_at", _support_tickets),
+    ("support_tickets", "id account_id requester_email requester_name subject body status assigned_to "
+     "created_at closed_at", _support_tickets),
     ("ticket_messages", "ticket_id seq author_admin_id body created_at", _ticket_messages),
     ("ticket_attachments", "id ticket_id message_seq file_name content_type content", _ticket_attachments),
-    ("newsletter_subscribers", "email first_name source_ip subscribed_at confirmed_at", _newsletter_subscribers),
-    ("verification_tokens", "id account_id sent_to token_hash purpose created_at used_at", _verification_tokens),
-    ("privacy_inbox", "id kind request_id account_id right channel received_at verified_at verification details "
-     "taken_at", _privacy_inbox),
+    ("newsletter_subscribers", "email first_name source_ip subscribed_at confirmed_at",
+     _newsletter_subscribers),
+    ("verification_tokens", "id account_id sent_to token_hash purpose created_at used_at",
+     _verification_tokens),
+    ("privacy_inbox", "id kind request_id account_id right channel received_at verified_at verification "
+     "details taken_at", _privacy_inbox),
     ("privacy_outbox", "id request_id account_id kind body created_at delivered_at", _privacy_outbox),
 )  # fmt: skip
 
@@ -250,6 +254,6 @@ def staff_rows(as_of: datetime) -> Iterator[Row]:
     for n in range(1, STAFF + 1):
         role = ("support", "support", "finance", "engineer", "privacy")[n - 1]
         yield (
-            n, f"staff{n}@practice-engine.example", f"Staff Member {n}", role, password_hashes()[0], "webauthn",
-            as_of - timedelta(days=400), as_of - timedelta(days=500), as_of - timedelta(days=1),
+            n, f"staff{n}@practice-engine.example", f"Staff Member {n}", role, password_hashes()[0],
+            "webauthn", as_of - timedelta(days=400), as_of - timedelta(days=500), as_of - timedelta(days=1),
         )  # fmt: skip

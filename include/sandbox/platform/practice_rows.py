@@ -92,7 +92,8 @@ REST: tuple[str, ...] = (
     """
     INSERT INTO devices (id, learner_id, fingerprint, last_ip, os, browser, first_seen_at, last_seen_at)
     SELECT p.i + 1, p.id,
-           CASE WHEN p.marker IS NULL THEN md5('device ' || %(seed)s || ' ' || p.i) ELSE 'fp-marker-' || p.id END,
+           CASE WHEN p.marker IS NULL THEN md5('device ' || %(seed)s || ' ' || p.i)
+                ELSE 'fp-marker-' || p.id END,
            p.ip, (ARRAY['iPadOS 26', 'Windows 11', 'Android 16', 'Ubuntu 26.04'])[1 + p.i %% 4],
            (ARRAY['Firefox', 'Safari', 'Chrome'])[1 + p.i %% 3], p.since, p.until
     FROM people p
@@ -112,7 +113,8 @@ REST: tuple[str, ...] = (
     """
     INSERT INTO mentor_reviews (id, learner_id, mentor_id, mentor_name, rating, review, created_at)
     SELECT p.i + 1, p.id, m.id, m.name, 1 + p.i %% 5,
-           'Works well on bar ' || p.i %% 40 || coalesce('; ' || p.name || ' (' || p.marker || ')', ''), p.until
+           'Works well on bar ' || p.i %% 40 || coalesce('; ' || p.name || ' (' || p.marker || ')', ''),
+           p.until
     FROM people p JOIN learners l ON l.account_id = p.id JOIN people m ON m.id = l.mentor_id
     """,
     # A comment by everyone; a reply by the next person to every third; a reaction of the one after.

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
-from typing import LiteralString, cast
 
 import psycopg
 from psycopg import sql
@@ -22,6 +21,7 @@ log = logging.getLogger(__name__)
 
 SCHEMA = Path(__file__).parent / "schema"
 _BATCH = 5000  # people in memory at a time
+_PEOPLE_COLUMNS = ("i", "id", "name", "email", "ip", "since", "until", "marker")
 _BIG = 1_000_000  # attempts from which building the index afterwards is faster
 
 
@@ -39,9 +39,10 @@ class SeedReport:
 
 
 def create_schema(accounts_dsn: str, practice_dsn: str) -> None:
-    """Create the platform's tables in two empty databases."""
+    """Create the platform's tables in two empty databases; they belong to the databases' owners."""
     for dsn, name in ((accounts_dsn, "accounts"), (practice_dsn, "practice")):
         with psycopg.connect(dsn) as connection:
+            _become_owner(connection)
             connection.execute((SCHEMA / f"{name}.sql").read_bytes())
 
 
@@ -74,12 +75,13 @@ def seed(
             for table, columns, make in accounts_rows.TABLES:
                 rows = (row for person in batch for row in make(person, seed, as_of))
                 _copy(accounts, table, columns.split(), rows)
-            _copy(practice, "people", "i id name email ip since until marker".split(), _learners(batch))
+            _copy(practice, "people", _PEOPLE_COLUMNS, _learners(batch))
         _fill_practice(practice, people, attempts_per_person, seed, as_of)
         _advance_sequences(accounts)
         _advance_sequences(practice)
     for dsn in (accounts_dsn, practice_dsn):
         with psycopg.connect(dsn, autocommit=True) as connection:
+            _become_owner(connection)
             connection.execute("ANALYZE")
     report = SeedReport(
         people, people * attempts_per_person, as_of, seed, dict(states), time.monotonic() - started
@@ -111,8 +113,24 @@ def _bulk(dsn: str) -> psycopg.Connection:
     connection = psycopg.connect(
         dsn, options="-c timezone=UTC -c synchronous_commit=off -c maintenance_work_mem=256MB"
     )
-    connection.execute("SET session_replication_role = replica")
+    try:
+        connection.execute("SET session_replication_role = replica")
+    except psycopg.errors.InsufficientPrivilege:
+        connection.close()
+        raise PermissionError(
+            "seeding needs a superuser, or GRANT SET ON PARAMETER session_replication_role TO the role"
+        ) from None
+    _become_owner(connection)
     return connection
+
+
+def _become_owner(connection: psycopg.Connection) -> None:
+    """What is created shall belong to the database's owner, also when a superuser creates it."""
+    row = connection.execute(
+        "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database()"
+    ).fetchone()
+    assert row is not None
+    connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(row[0])))
 
 
 def _copy(
@@ -148,8 +166,7 @@ def _fill_practice(
     values = {"people": people, "attempts": attempts, "seed": seed * 100, "as_of": as_of}
 
     def run(statement: str) -> None:
-        # Statements are constants of practice_rows; psycopg's typing wants them literal.
-        practice.execute(cast(LiteralString, statement), values)
+        practice.execute(statement.encode(), values)
 
     practice.execute("ANALYZE people")
     first = as_of - timedelta(days=905)
