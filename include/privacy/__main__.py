@@ -13,11 +13,12 @@ from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 from include.privacy.clock import parse_instant
-from include.privacy.planning.models import Cohort, Plan
+from include.privacy.planning.models import Cohort, Plan, PlanError
 from include.privacy.policy import coverage, grants, live
 from include.privacy.policy.data_map import BucketMap, DatabaseMap
 from include.privacy.policy.loading import ROOT, Config, ConfigError, Problem, load_config
 from include.privacy.policy.policy import ObjectAgeRule, RecordAgeRule, Rule, SubjectLifecycleRule
+from include.privacy.runtime import LEDGER, LEDGER_OWNER, ConnectionProblem, runtime
 
 PAGE = ROOT / "docs" / "PROMISES.md"
 
@@ -30,13 +31,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return command(options)
     except ConfigError as error:
         _complain(error.problems)
-        return 1
-    except _Refused as error:
+    except (_RefusedError, PlanError, ConnectionProblem) as error:
         print(error, file=sys.stderr)
-        return 1
+    except BrokenPipeError:  # `… | head` has seen enough
+        sys.stdout = None
+    return 1
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     """Something that the person at the keyboard can put right; the message says what."""
 
 
@@ -59,7 +61,6 @@ def check(options: argparse.Namespace) -> int:
 
 
 def _live_problems(config: Config) -> Iterator[Problem]:
-    from include.privacy.runtime import runtime
 
     for store in config.data_map.stores:
         document = config.documents[store.store]
@@ -86,12 +87,12 @@ def plan(options: argparse.Namespace) -> int:
     config = load_config()
     as_of: datetime = options.as_of
     if options.store and options.store not in (known := [s.store for s in config.data_map.stores]):
-        raise _Refused(f"store {options.store!r} is not mapped; write one of {', '.join(known)}")
+        raise _RefusedError(f"store {options.store!r} is not mapped; write one of {', '.join(known)}")
     if options.rule:
         try:
             rule = config.policy.rule(options.rule)
         except KeyError as error:
-            raise _Refused(str(error.args[0])) from None
+            raise _RefusedError(str(error.args[0])) from None
         plans = _rule_plans(rule, options.store, as_of)
     else:
         plans = _people_plans([_subject(options)], options.store, as_of, rule=None)
@@ -101,11 +102,10 @@ def plan(options: argparse.Namespace) -> int:
 
 
 def _rule_plans(rule: Rule, store: str | None, as_of: datetime) -> Iterator[Plan]:
-    from include.privacy.runtime import runtime
 
     acts_on_people = isinstance(rule, SubjectLifecycleRule) and rule.action == "purge"
     if store and store != rule.store and not acts_on_people:
-        raise _Refused(f"rule {rule.id} acts on store {rule.store}; leave --store out or name that one")
+        raise _RefusedError(f"rule {rule.id} acts on store {rule.store}; leave --store out or name that one")
     match rule:
         case RecordAgeRule():
             yield runtime().database(rule.store).plan_record_age(rule, uuid4(), as_of=as_of)
@@ -121,7 +121,6 @@ def _rule_plans(rule: Rule, store: str | None, as_of: datetime) -> Iterator[Plan
 def _people_plans(
     keys: Sequence[str], store: str | None, as_of: datetime, rule: str | None
 ) -> Iterator[Plan]:
-    from include.privacy.runtime import runtime
     from include.privacy.steps.freezing import members
 
     frozen = list(members(keys))
@@ -138,21 +137,20 @@ def _people_plans(
 def _subject(options: argparse.Namespace) -> str:
     if options.subject:
         return str(options.subject)
-    from include.privacy.runtime import runtime
 
     return str(runtime().ledger().request(options.request).subject_key)
 
 
 def _show(made: Plan) -> None:
     """Counts and names from the map only: whoever prints a plan need not see who is in it."""
-    what = f"rule {made.rule}" if made.rule else made.action
+    why = f"rule {made.rule}" if made.rule else made.action
     print(
-        f"{made.store}, {what}, as of {made.as_of.isoformat()}: {made.matched:,} matched; "
+        f"{made.store}, {why}, as of {made.as_of.isoformat()}: {made.matched:,} matched; "
         f"{made.subjects:,} people of {made.population:,} in the store; {made.shards} shard(s)"
     )
     for number, group in enumerate(made.groups, start=1):
         for step in group:
-            together = "  (one statement with the rest of its group)" if len(group) > 1 else ""
+            together = "  with its group" if len(group) > 1 else ""
             print(
                 f"  {number:>3}  {step.verb.value:<9} {step.table:<28} {step.role:<14} {step.matched:>12,}{together}"
             )
@@ -167,11 +165,12 @@ def _show(made: Plan) -> None:
 def migrate(options: argparse.Namespace) -> int:
     """Create or upgrade the ledger and our schema in every database."""
     from include.privacy.ledger.migrate import migrate as migrate_ledger
-    from include.privacy.runtime import LEDGER, LEDGER_OWNER, runtime
 
     role = options.role or runtime().connection(LEDGER).login
     if not role:
-        raise _Refused(f"connection {LEDGER} names no login; add it, or say which role DAGs use with --role")
+        raise _RefusedError(
+            f"connection {LEDGER} names no login; add it, or say which role DAGs use with --role"
+        )
     migrate_ledger(runtime().dsn(LEDGER_OWNER), role)
     print("ledger: up to date")
     for store in load_config().data_map.stores:
@@ -189,11 +188,13 @@ def docs(options: argparse.Namespace) -> int:
     except ValueError as error:
         if isinstance(error, ConfigError):
             raise
-        raise _Refused(str(error)) from None
+        raise _RefusedError(str(error)) from None
     if page == current:
         return 0
     if options.check:
-        raise _Refused("docs/PROMISES.md is not current; run `python -m include.privacy docs` and commit it")
+        raise _RefusedError(
+            "docs/PROMISES.md is not current; run `python -m include.privacy docs` and commit it"
+        )
     PAGE.parent.mkdir(exist_ok=True)
     PAGE.write_text(page, encoding="utf-8")
     print(f"wrote {PAGE.relative_to(ROOT)}")
@@ -211,7 +212,7 @@ def print_grants(options: argparse.Namespace) -> int:
     config = load_config()
     chosen = [s for s in config.data_map.stores if options.store in (None, s.store)]
     if not chosen:
-        raise _Refused(
+        raise _RefusedError(
             f"store {options.store!r} is not mapped; known: {[s.store for s in config.data_map.stores]}"
         )
     for store in chosen:

@@ -69,7 +69,7 @@ def read_document(path: Path, name: str | None = None) -> tuple[Document, list[P
         ]
     finally:
         loader.dispose()
-    lines = dict(_positions(node, (), set())) if node else {}
+    lines = dict(_positions(node, ())) if node else {}
     document = Document(file, value, lines)
     problems = [
         Problem(
@@ -101,7 +101,12 @@ def _key(node: yaml.Node) -> str:
     return str(node.value) if isinstance(node, yaml.ScalarNode) else ""
 
 
-def _repeated_keys(node: yaml.Node, loc: Loc) -> Iterator[tuple[Loc, int]]:
+def _repeated_keys(
+    node: yaml.Node, loc: Loc, above: frozenset[int] = frozenset()
+) -> Iterator[tuple[Loc, int]]:
+    if id(node) in above:  # an alias that contains itself
+        return
+    above = above | {id(node)}
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
@@ -110,14 +115,14 @@ def _repeated_keys(node: yaml.Node, loc: Loc) -> Iterator[tuple[Loc, int]]:
             if name in seen and name != "<<":
                 yield here, key.start_mark.line + 1
             seen.add(name)
-            yield from _repeated_keys(value, here)
+            yield from _repeated_keys(value, here, above)
     elif isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
-            yield from _repeated_keys(item, (*loc, index))
+            yield from _repeated_keys(item, (*loc, index), above)
 
 
-def _positions(node: yaml.Node, loc: Loc, above: set[int]) -> Iterator[tuple[Loc, int]]:
-    if id(node) in above:  # an alias that contains itself
+def _positions(node: yaml.Node, loc: Loc, above: frozenset[int] = frozenset()) -> Iterator[tuple[Loc, int]]:
+    if id(node) in above:
         return
     above = above | {id(node)}
     if not loc:

@@ -123,7 +123,7 @@ def _paths(name: str, table: Table, live: LiveSchema, file: Document) -> Iterato
             if len(key) != len(path.columns):
                 yield file.problem(
                     ("tables", name, "subjects", role, "path"),
-                    f"{path.references} has the primary key ({', '.join(key) or 'none'}), not {len(path.columns)} column(s)",
+                    f"the primary key of {path.references} is ({', '.join(key)}), which these do not match",
                     "name its columns pair by pair, or the columns that are meant under `key:`",
                 )
 

@@ -1,0 +1,74 @@
+"""Least privilege made from the map: what is not mapped is not reachable."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from include.privacy.policy.data_map import BucketMap
+from include.privacy.policy.grants import WORK_SCHEMA, database_grants, gcs_role, pools, s3_policy
+from include.privacy.policy.loading import Config, load_config
+from include.privacy.stores.postgres import joins
+from tests.policy import configs
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    return load_config(configs.write(tmp_path))
+
+
+def archive(config: Config, **change: object) -> BucketMap:
+    bucket = config.data_map["archive"]
+    assert isinstance(bucket, BucketMap)
+    return bucket.model_copy(update=change)
+
+
+def test_a_table_gets_the_verbs_that_its_dispositions_need(config: Config) -> None:
+    sql = database_grants(config.data_map.root, config.policy.rules, "dags").splitlines()
+    assert 'GRANT SELECT, DELETE ON "public"."tokens" TO "dags";' in sql
+    assert 'GRANT SELECT, UPDATE ON "public"."invoices" TO "dags";' in sql
+    assert 'GRANT SELECT, UPDATE, DELETE ON "public"."posts" TO "dags";' in sql
+    assert 'GRANT SELECT, UPDATE, DELETE ON "public"."accounts" TO "dags";' in sql
+    assert not any('"plans"' in line for line in sql)
+
+
+def test_names_are_quoted(config: Config) -> None:
+    assert 'TO "od""d";' in database_grants(config.data_map.root, (), 'od"d')
+
+
+def test_the_workspace_is_the_one_that_the_store_uses() -> None:
+    assert WORK_SCHEMA == joins.WORK_SCHEMA
+
+
+def test_the_s3_policy_names_the_mapped_prefixes_only(config: Config) -> None:
+    document = s3_policy(archive(config))
+    objects = document["Statement"][2]
+    assert objects["Resource"] == [
+        "arn:aws:s3:::some-archive/files/*",
+        "arn:aws:s3:::some-archive/backups/people/*",
+    ]
+    assert "s3:PutObject" not in json.dumps(document)
+    assert "s3:*" not in json.dumps(document)
+    assert "PutLifecycle" not in json.dumps(document)
+
+
+def test_a_managed_lifecycle_may_be_written(config: Config) -> None:
+    backup = archive(config).backups[0].model_copy(update={"lifecycle": "manage"})
+    assert "s3:PutLifecycleConfiguration" in json.dumps(s3_policy(archive(config, backups=(backup,))))
+    assert "storage.buckets.update" in json.dumps(gcs_role(archive(config, kind="gcs", backups=(backup,))))
+
+
+def test_the_cloud_storage_role_is_bound_to_the_mapped_prefixes(config: Config) -> None:
+    role = gcs_role(archive(config, kind="gcs"))
+    assert (
+        'resource.name.startsWith("projects/_/buckets/some-archive/objects/backups/people/")'
+        in role["bindings"][1]["condition"]["expression"]
+    )
+    assert "storage.objects.create" not in json.dumps(role)
+
+
+def test_every_store_has_a_pool(config: Config) -> None:
+    assert pools(config.data_map.stores)["people"]["slots"] == config.data_map.root.max_shards
+    assert set(pools(config.data_map.stores)) == {"archive", "people"}
