@@ -43,10 +43,11 @@ docs: $(READY) ## write the generated pages: docs/DAGS.md and docs/PROMISES.md
 	@$(PY) -m include.tools.dag_docs
 	@$(PY) -m include.privacy docs
 
+LOCK    := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+           --no-emit-index-url --no-emit-find-links
 lock:    ## compile requirements*.in into hashed locks (needs uv)
-	@for name in requirements requirements-dev; do \
-	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	    --no-emit-index-url --no-emit-find-links $$name.in -o $$name.txt || exit 1; done
+	@$(LOCK) requirements.in -o requirements.txt
+	@$(LOCK) requirements-dev.in -c requirements.txt -o requirements-dev.txt
 
 clean: stop ## stop everything and remove what the commands created, .venv included
 	@rm -rf .sandbox $(VENV) .mypy_cache .ruff_cache .import_linter_cache .hypothesis .pytest_cache

@@ -44,7 +44,9 @@ class AirflowApi:
         if answer.status_code != 201:
             raise AirflowApiError(f"signing in to Airflow: HTTP {answer.status_code}")
         token = answer.json()["access_token"]
-        return cls(httpx.Client(base_url=f"{url}/api/v2", headers={"Authorization": f"Bearer {token}"}, timeout=30))
+        return cls(
+            httpx.Client(base_url=f"{url}/api/v2", headers={"Authorization": f"Bearer {token}"}, timeout=30)
+        )
 
     @staticmethod
     def unhealthy(url: str) -> tuple[str, ...]:
@@ -57,7 +59,9 @@ class AirflowApi:
 
     def dags(self) -> dict[str, bool]:
         """Every parsed DAG and whether it is paused."""
-        return {d["dag_id"]: d["is_paused"] for d in self._call("GET", "/dags", params={"limit": 100})["dags"]}
+        return {
+            d["dag_id"]: d["is_paused"] for d in self._call("GET", "/dags", params={"limit": 100})["dags"]
+        }
 
     def import_errors(self) -> list[str]:
         """``file: last line`` of each DAG file that does not parse."""
@@ -73,6 +77,10 @@ class AirflowApi:
             if time.monotonic() > deadline:
                 raise AirflowApiError(f"not parsed after {seconds:.0f} s: {', '.join(sorted(missing))}")
             time.sleep(0.3)
+
+    def unpause(self, dag_id: str) -> None:
+        """Let the schedule, and the queue's watcher, act on the DAG."""
+        self._call("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
 
     def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> Run:
         """Start a run by hand, with opaque parameters only."""
@@ -90,7 +98,9 @@ class AirflowApi:
 
     def task_states(self, run: Run) -> list[tuple[str, str]]:
         """``(task, state)`` of each task instance, mapped ones as ``task[2]``."""
-        answer = self._call("GET", f"/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances", params={"limit": 200})
+        answer = self._call(
+            "GET", f"/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances", params={"limit": 200}
+        )
         return [
             (t["task_id"] + (f"[{t['map_index']}]" if t["map_index"] >= 0 else ""), t["state"] or "waiting")
             for t in answer["task_instances"]

@@ -243,7 +243,7 @@ def check_backups(stores: Stores, before: Baseline) -> list[Check]:
         blob.name
         for blob in stores.gcs.list_blobs(stores.backup_copy, prefix="backups/", soft_deleted=True)
         if blob.hard_delete_time
-        and (captured := captured_at(blob.name))
+        and (captured := captured_at(blob.name) or _stated(blob.metadata))
         and blob.hard_delete_time > captured + BACKUP_LIMIT
     ]
     checks.append(
@@ -305,19 +305,29 @@ def _content(stores: Stores) -> dict[str, int]:
 def _archives(stores: Stores) -> dict[str, dict[str, datetime]]:
     """``key@version`` → capture time of every readable backup object, for each of the two places."""
     s3: dict[str, datetime] = {}
-    pages = stores.s3.get_paginator("list_object_versions").paginate(
-        Bucket=stores.backup_bucket, Prefix="backups/"
-    )
-    for page in pages:
+    bucket = stores.backup_bucket
+    for page in stores.s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix="backups/"):
         for item in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]:
-            if when := captured_at(item["Key"]):
-                s3[f"{item['Key']}@{item['VersionId']}"] = when
+            when = captured_at(item["Key"])
+            if when is None and "ETag" in item:
+                head = stores.s3.head_object(Bucket=bucket, Key=item["Key"], VersionId=item["VersionId"])
+                when = _stated(head["Metadata"])
+            s3[f"{item['Key']}@{item['VersionId']}"] = when or item["LastModified"]
+    for page in stores.s3.get_paginator("list_multipart_uploads").paginate(Bucket=bucket):
+        for upload in page.get("Uploads", []):
+            s3[f"{upload['Key']}@{upload['UploadId']}"] = captured_at(upload["Key"]) or upload["Initiated"]
     gcs = {
-        f"{blob.name}@{blob.generation}": when
+        f"{blob.name}@{blob.generation}": captured_at(blob.name)
+        or _stated(blob.metadata)
+        or blob.time_created
         for blob in stores.gcs.list_blobs(stores.backup_copy, prefix="backups/", versions=True)
-        if (when := captured_at(blob.name))
     }
     return {"S3 backups": s3, "GCS backups": gcs}
+
+
+def _stated(metadata: dict[str, str] | None) -> datetime | None:
+    stated = (metadata or {}).get("captured-at")
+    return datetime.fromisoformat(stated) if stated else None
 
 
 def _count_each(

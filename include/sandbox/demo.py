@@ -1,0 +1,305 @@
+"""``make demo``: the main job, end to end, on real stores, and the proof that it was done.
+
+Starts everything, lets two people ask for erasure through the platform's own outbox and queue, runs
+both retention DAGs, waits, and then asks the stores themselves. Exits with 1 when anything is not as
+promised. Everything is left running; ``make stop`` ends it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+
+from include.sandbox import setup, verify
+from include.sandbox.airflow import Airflow, start_airflow
+from include.sandbox.airflow_api import AirflowApi, AirflowApiError, Run
+from include.sandbox.objects import sqs_client
+from include.sandbox.platform.app import request_erasure
+from include.sandbox.platform.people import MARKERS
+from include.sandbox.processes import SandboxError
+from include.sandbox.report import Column, number, table
+from include.sandbox.results import Line, Request, open_breaches, read_lines, read_requests
+from include.sandbox.world import World, stop_world
+
+RETENTION = ("enforce_database_retention", "enforce_backup_retention")
+ERASURE = "fulfil_erasure_requests"
+PATIENCE = 300.0  # seconds for all runs; they take a fraction of it
+CLOSED = frozenset({"completed", "completed_with_retention", "refused", "withdrawn"})
+
+
+class Story:
+    """Tells what is happening, with the seconds since the start."""
+
+    def __init__(self) -> None:
+        self._begun = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._begun
+
+    def say(self, text: str) -> None:
+        """One line."""
+        print(f"[{self.seconds:6.1f} s] {text}", flush=True)
+
+
+def run(people: int, folder: Path, story: Story) -> bool:
+    """The whole story; true when everything is as promised."""
+    as_of = datetime.now(UTC)
+    world, airflow = setup.start(story.say, folder)
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="airflow") as beside:
+        # Airflow takes as long to start as the platform to fill: do both at once.
+        starting = beside.submit(start_airflow, world, airflow, story.say)
+        platform = setup.fill(world, story.say, people, as_of)
+        starting.result()
+    story.say(
+        "Checking config/ against the live stores: every table, column, prefix and foreign key is mapped"
+    )
+    setup.privacy(airflow, "check", "--live")
+
+    stores = setup.stores(world)
+    wanted = [MARKERS[1].account_id, _somebody_active(world)]
+    before = verify.take_baseline(stores, wanted, as_of)
+    api = airflow.api()
+    api.wait_for_dags({*RETENTION, ERASURE}, seconds=60)
+    for dag_id in api.dags():
+        api.unpause(dag_id)
+
+    requests = _ask_for_erasure(world, wanted, story)
+    runs = [api.trigger(dag_id, {"as_of": as_of.isoformat(), "dry_run": False}) for dag_id in RETENTION]
+    story.say(f"Triggered {' and '.join(RETENTION)} through Airflow's REST API")
+    bad = _wait(api, world, runs, requests, story)
+
+    story.say("Asking the stores themselves, with plain SQL, boto3 and google-cloud-storage")
+    checks = [
+        *verify.check_people(stores, before),
+        *verify.check_content(stores, before),
+        *verify.check_backups(stores, before),
+        *verify.check_residue(_databases(world), MARKERS[1]),
+        *verify.check_residue(_databases(world), MARKERS[0]),
+        *_check_ledger(world, requests, bad),
+    ]
+    _print(story, world, airflow, read_lines(world.dsn("ledger")), read_requests(world.dsn("ledger")), checks)
+    print(
+        f"\n{platform.seeded.people:,} people and {platform.seeded.attempts:,} attempts;"
+        f" {story.seconds:.0f} s from nothing to proof."
+    )
+    return all(check.ok for check in checks)
+
+
+def _somebody_active(world: World) -> int:
+    with psycopg.connect(world.dsn("accounts")) as accounts:
+        row = accounts.execute(
+            "SELECT id FROM accounts WHERE status = 'active' AND id < %s ORDER BY id LIMIT 1 OFFSET 20",
+            [MARKERS[0].account_id],
+        ).fetchone()
+    if row is None:
+        raise SandboxError("the platform has nobody active who could ask for erasure")
+    return int(row[0])
+
+
+def _ask_for_erasure(world: World, people: Sequence[int], story: Story) -> list[str]:
+    """The clicks: a row in the platform's inbox and a doorbell with nothing but the request's id."""
+    sqs = sqs_client(world.s3_endpoint)
+    with psycopg.connect(world.env["PLATFORM_ACCOUNTS_DSN"]) as accounts:
+        asked = [request_erasure(accounts, sqs, world.queue_url, person) for person in people]
+    for request_id in asked:
+        story.say(
+            f"A person clicked “delete my account and data”: request {request_id}, doorbell rung in SQS"
+        )
+    return asked
+
+
+def _wait(
+    api: AirflowApi, world: World, runs: Sequence[Run], requests: Sequence[str], story: Story
+) -> list[Run]:
+    """Wait until the runs are over and the requests closed; returns the runs that failed."""
+    deadline = time.monotonic() + PATIENCE
+    told: dict[str, str] = {}
+    while True:
+        everything = [r for dag_id in (*RETENTION, ERASURE) for r in api.runs(dag_id)]
+        for r in everything:
+            _tell(api, r, told, story)
+        states = {r.external_id: r.state for r in read_requests(world.dsn("ledger"))}
+        for request_id in requests:
+            _tell_once(
+                told, request_id, f"request {request_id}: {states.get(request_id, 'on its way')}", story
+            )
+        closed = all(states.get(request_id) in CLOSED for request_id in requests)
+        failed = [r for r in everything if r.state == "failed"]
+        triggered = {(r.dag_id, r.run_id) for r in runs}
+        over = all(r.ended for r in everything) and triggered <= {(r.dag_id, r.run_id) for r in everything}
+        if over and (closed or failed):
+            return failed
+        if time.monotonic() > deadline:
+            waiting = [f"{r.dag_id} {r.state}" for r in everything if not r.ended]
+            raise AirflowApiError(
+                f"not over after {PATIENCE:.0f} s: {', '.join(waiting) or 'requests still open'}. "
+                "Airflow's page shows where it hangs."
+            )
+        time.sleep(0.7)
+
+
+def _tell(api: AirflowApi, run_: Run, told: dict[str, str], story: Story) -> None:
+    done = [task for task, state in api.task_states(run_) if state == "success"] if not run_.ended else []
+    doing = [task for task, state in api.task_states(run_) if state == "running"] if not run_.ended else []
+    text = f"{run_.dag_id}: {run_.state}"
+    if doing:
+        text += f", {len(done)} tasks done, now {', '.join(sorted({t.split('[')[0] for t in doing}))}"
+    if run_.state == "failed":
+        text += f" in {', '.join(t for t, state in api.task_states(run_) if state == 'failed')}"
+    _tell_once(told, f"{run_.dag_id} {run_.run_id}", text, story)
+
+
+def _tell_once(told: dict[str, str], key: str, text: str, story: Story) -> None:
+    if told.get(key) != text:
+        told[key] = text
+        story.say(text)
+
+
+def _databases(world: World) -> dict[str, str]:
+    return {name: world.dsn(name) for name in ("accounts", "practice", "ledger", "airflow")}
+
+
+def _check_ledger(world: World, requests: Sequence[str], failed: Sequence[Run]) -> list[verify.Check]:
+    """What the ledger and the platform say must agree with what was found."""
+    ledger = {r.external_id: r for r in read_requests(world.dsn("ledger"))}
+    done = [
+        r for r in requests if r in ledger and ledger[r].state in ("completed", "completed_with_retention")
+    ]
+    breaches = open_breaches(world.dsn("ledger"))
+    with psycopg.connect(world.dsn("accounts")) as accounts:
+        answered = accounts.execute(
+            "SELECT count(DISTINCT request_id) FROM privacy_outbox WHERE request_id::text = ANY(%s)",
+            [list(requests)],
+        ).fetchone()
+    left = [
+        f"{line.why} in {line.store}: {line.remaining}"
+        for line in read_lines(world.dsn("ledger"))
+        if line.remaining
+    ]
+    attributes = sqs_client(world.s3_endpoint).get_queue_attributes(
+        QueueUrl=world.queue_url, AttributeNames=["All"]
+    )
+    waiting = int(attributes["Attributes"]["ApproximateNumberOfMessages"])
+    return [
+        verify.Check(
+            "P6.3", "both requests are closed as completed in the ledger", len(done) == len(requests)
+        ),
+        verify.Check(
+            "P6.3",
+            "both people have an answer waiting in the outbox",
+            bool(answered) and answered[0] == len(requests),
+        ),
+        verify.Check("P6.3", "the queue is empty: every doorbell was heard", waiting == 0, f"{waiting}"),
+        verify.Check("P4.2", "the engine's own probes found nothing left", not left, "; ".join(left)),
+        verify.Check("all", "no breach of a limit is open", breaches == 0, f"{breaches}"),
+        verify.Check("all", "every DAG run succeeded", not failed, ", ".join(r.dag_id for r in failed)),
+    ]
+
+
+def _print(
+    story: Story,
+    world: World,
+    airflow: Airflow,
+    lines: Sequence[Line],
+    requests: Sequence[Request],
+    checks: Sequence[verify.Check],
+) -> None:
+    print("\nWhat the engine did (from the ledger)")
+    columns = [
+        Column("Promise", 9), Column("Rule or request", 27), Column("Store", 12),
+        Column("Due", 9, number=True),
+        Column("Removed", 9, number=True), Column("Anonym.", 8, number=True), Column("Kept, and why", 34),
+        Column("Probed absent", 16), Column("s", 5, number=True),
+    ]  # fmt: skip
+    print(table(columns, [_cells(line) for line in lines]))
+    for r in requests:
+        print(
+            f"Request {r.id}: {r.state}, answered {r.seconds:.1f} s after it was made (due {r.due}); "
+            f"may sit in backups until {r.residual_until or '–'}"
+        )
+    print("\nWhat the stores say (asked without the engine)")
+    proof = [Column("", 2), Column("Promise", 9), Column("Statement", 76), Column("Found instead", 40)]
+    print(
+        table(
+            proof, [["✓" if c.ok else "✗", c.promise, c.statement, "" if c.ok else c.detail] for c in checks]
+        )
+    )
+    failed = sum(not c.ok for c in checks)
+    print(
+        "Everything is as promised." if not failed else f"{failed} of {len(checks)} statements do not hold."
+    )
+    print(
+        f"""
+Where to look
+  Airflow   {airflow.url}   login: {airflow.user} / {airflow.password}
+  Ledger    source .sandbox/env && {_psql(world)} ledger -c 'TABLE ledger.evidence'
+  Shell     source .sandbox/env   then airflow, psql and boto3 talk to this world
+  Logs      .sandbox/logs and .sandbox/airflow/logs
+  Stop      make stop"""
+    )
+
+
+def _cells(line: Line) -> list[str]:
+    kept = [f"{name}: {why}" for name, why in line.kept.items()]
+    kept += [f"{line.held} people on legal hold"] if line.held else []
+    kept += line.blocked + line.notes
+    probed = f"{line.probed:,} looked for, {line.remaining:,} found" if line.probed or line.remaining else "–"
+    return [
+        PROMISES.get(line.why, "P6.3"), line.why, line.store, number(line.due), number(line.removed),
+        number(line.anonymised), "\n".join(kept) or "–", probed, f"{line.seconds:.1f}",
+    ]  # fmt: skip
+
+
+def _psql(world: World) -> str:
+    return str(world.postgres.binaries / "psql")
+
+
+PROMISES = {
+    "account_service_ended": "P4.1",
+    "deleted_account_purge": "P4.2",
+    "expired_verification_tokens": "P2.4",
+    "backups_s3_accounts": "P4.3",
+    "backups_s3_practice": "P4.3",
+    "backups_gcs_accounts": "P4.3",
+    "backups_gcs_practice": "P4.3",
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """0 when everything is as promised, 1 when not, 130 when interrupted."""
+    parser = argparse.ArgumentParser(prog="make demo", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--people", type=int, default=2000)
+    parser.add_argument("--stop", action="store_true", help="end everything that runs")
+    arguments = parser.parse_args(argv)
+    logging.basicConfig(level=logging.WARNING)
+    story = Story()
+    if arguments.stop:
+        stop_world(setup.FOLDER)
+        story.say("Everything is stopped. Data and logs stay in .sandbox until the next make demo.")
+        return 0
+    try:
+        return 0 if run(arguments.people, setup.FOLDER, story) else 1
+    except (SandboxError, AirflowApiError) as error:
+        print(
+            f"\nThe demo could not go on: {error}\nWhat runs is left for you to look at; make stop ends it.",
+            file=sys.stderr,
+        )
+        return 1
+    except KeyboardInterrupt:
+        print("\nInterrupted; stopping everything.", file=sys.stderr)
+        stop_world(setup.FOLDER)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
