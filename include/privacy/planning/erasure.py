@@ -106,8 +106,8 @@ def _access(database: DatabaseMap, live: LiveSchema) -> list[str]:
             continue
         if found.row_security:
             problems.append(
-                f"row-level security hides rows of {name!r} from this role: what it cannot see it cannot erase; "
-                "grant BYPASSRLS or a policy that shows every row"
+                f"row-level security hides rows of {name!r} from this role, "
+                "which cannot erase what it cannot see; grant BYPASSRLS or a policy that shows every row"
             )
         if table.kind == "materialised_view":
             continue

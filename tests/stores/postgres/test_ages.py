@@ -48,7 +48,8 @@ TOKENS = RecordAgeRule(
 )
 HITS = TOKENS.model_copy(update={"id": "hits", "table": "hit", "clock": "at"})
 SCHEMA = """
-CREATE TABLE person (id bigint PRIMARY KEY, status text DEFAULT 'active', service_ended_at timestamptz, deleted_at timestamptz);
+CREATE TABLE person (id bigint PRIMARY KEY, status text DEFAULT 'active',
+                     service_ended_at timestamptz, deleted_at timestamptz);
 CREATE TABLE token (id bigint GENERATED ALWAYS AS IDENTITY, person_id bigint, created_at timestamptz);
 CREATE TABLE hit (id bigint, person_id bigint, at timestamptz NOT NULL) PARTITION BY RANGE (at);
 CREATE TABLE hit_2026_01 PARTITION OF hit FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');
@@ -180,7 +181,8 @@ def test_rows_of_a_held_person_stay_and_are_named_as_kept(dsn: str) -> None:
 def test_a_partition_that_is_due_as_a_whole_is_dropped_and_the_boundary_partition_is_cut(dsn: str) -> None:
     run(
         dsn,
-        "INSERT INTO hit SELECT g, 1, '2026-01-15Z'::timestamptz + g * interval '1 hour' FROM generate_series(0, 1800) g",
+        "INSERT INTO hit SELECT g, 1, '2026-01-15Z'::timestamptz + g * interval '1 hour' "
+        "FROM generate_series(0, 1800) g",
     )
     store = shop(dsn)
     due = rows(dsn, f"SELECT count(*) FROM hit WHERE at <= '{ago(7).isoformat()}'")[0][0]

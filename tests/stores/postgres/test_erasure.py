@@ -14,7 +14,8 @@ from include.privacy.stores.postgres import PostgresStore
 from tests.stores.postgres.support import AS_OF, Gate, cohort, database, erase, rows, run
 
 SCHEMA = """
-CREATE TABLE person (id bigint PRIMARY KEY, email text UNIQUE, best_note bigint, invited_by bigint REFERENCES person);
+CREATE TABLE person (id bigint PRIMARY KEY, email text UNIQUE, best_note bigint,
+                     invited_by bigint REFERENCES person);
 CREATE TABLE note (id bigint PRIMARY KEY, person_id bigint NOT NULL REFERENCES person, body text,
                    reply_to bigint REFERENCES note);
 CREATE INDEX ON note (person_id);
@@ -23,7 +24,8 @@ ALTER TABLE person ADD FOREIGN KEY (best_note) REFERENCES note;
 CREATE TABLE review (id bigint PRIMARY KEY, learner_id bigint NOT NULL REFERENCES person ON DELETE RESTRICT,
                      mentor_id bigint REFERENCES person, text text);
 CREATE TABLE event (note_id bigint, n int, ip inet, PRIMARY KEY (note_id, n));
-CREATE TABLE invoice (id bigint PRIMARY KEY, person_id bigint REFERENCES person, name text, cents int, issued date);
+CREATE TABLE invoice (id bigint PRIMARY KEY, person_id bigint REFERENCES person, name text,
+                      cents int, issued date);
 CREATE TABLE newsletter (email text PRIMARY KEY);
 CREATE TABLE setting (person_id bigint PRIMARY KEY REFERENCES person ON DELETE CASCADE, doc jsonb);
 CREATE TABLE audit (at timestamptz DEFAULT now(), person_id bigint, old_email text);
@@ -31,8 +33,10 @@ CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS
   $$ BEGIN INSERT INTO audit (person_id, old_email) VALUES (old.id, old.email); RETURN old; END $$;
 CREATE TRIGGER remember AFTER DELETE ON person FOR EACH ROW EXECUTE FUNCTION tell();
 CREATE MATERIALIZED VIEW board AS SELECT person_id, count(*) AS notes FROM note GROUP BY person_id;
-INSERT INTO person SELECT i, 'p' || i || '@example.org', NULL, NULLIF(i - 1, 0) FROM generate_series(1, 9) i;
-INSERT INTO note SELECT i * 10 + k, i, 'text of ' || i, NULL FROM generate_series(1, 9) i, generate_series(0, 4) k;
+INSERT INTO person SELECT i, 'p' || i || '@example.org', NULL, NULLIF(i - 1, 0)
+  FROM generate_series(1, 9) i;
+INSERT INTO note SELECT i * 10 + k, i, 'text of ' || i, NULL
+  FROM generate_series(1, 9) i, generate_series(0, 4) k;
 UPDATE note SET reply_to = id - 10 WHERE id >= 20;
 UPDATE person SET best_note = id * 10;
 INSERT INTO review SELECT i, i, i % 9 + 1, 'review of ' || i FROM generate_series(1, 9) i;

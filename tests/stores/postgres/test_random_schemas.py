@@ -84,7 +84,8 @@ def ddl(tables: list[RandomTable]) -> list[str]:
             wait = " DEFERRABLE INITIALLY DEFERRED" if deferrable and rule != "RESTRICT" else ""
             own, theirs = (f"l{n}_id, l{n}_part", "id, part") if pair else (f"l{n}_id", "id")
             out.append(
-                f"ALTER TABLE {t.name} ADD FOREIGN KEY ({own}) REFERENCES {target} ({theirs}) ON DELETE {rule}{wait}"
+                f"ALTER TABLE {t.name} ADD FOREIGN KEY ({own}) "
+                f"REFERENCES {target} ({theirs}) ON DELETE {rule}{wait}"
             )
     return out
 
@@ -128,7 +129,7 @@ def scratch(fresh_database_module: Callable[[], str]) -> str:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data(), tables=schemas())
-def test_nothing_reachable_of_the_erased_is_left_and_nothing_of_anyone_else_has_changed(
+def test_nothing_reachable_of_the_erased_is_left_and_nothing_of_anyone_else_has_changed(  # noqa: C901
     scratch: str, data: st.DataObject, tables: list[RandomTable]
 ) -> None:
     gone = set(data.draw(st.sets(st.integers(1, PEOPLE), min_size=1, max_size=PEOPLE - 1)))

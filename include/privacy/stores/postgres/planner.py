@@ -78,7 +78,8 @@ def _count(
         }
         connection.execute(
             sql.SQL(
-                "UPDATE {} w SET weight = c.n FROM (SELECT ordinal, sum(n) n FROM step_count GROUP BY ordinal) c "
+                "UPDATE {} w SET weight = c.n "
+                "FROM (SELECT ordinal, sum(n) n FROM step_count GROUP BY ordinal) c "
                 "WHERE w.ordinal = c.ordinal AND w.weight <> c.n"
             ).format(cohort_table(plan_id))
         )

@@ -20,7 +20,8 @@ def connect(dsn: str, *, statement_timeout_s: int = STATEMENT_TIMEOUT_S) -> Iter
     """An autocommitting connection in UTC with statement, lock and idle time-outs.
 
     Statements are not prepared: a plan for one chunk must not be reused for a chunk a thousand
-    times its size.
+    times its size. ``random_page_cost``: a chunk touches few rows of a large table; at the default of 4
+    PostgreSQL reads the whole table for each (measured: 20 ms a chunk for 200,000 rows).
     """
     with psycopg.connect(
         dsn,
@@ -30,7 +31,8 @@ def connect(dsn: str, *, statement_timeout_s: int = STATEMENT_TIMEOUT_S) -> Iter
         prepare_threshold=None,
         options=(
             f"-c statement_timeout={statement_timeout_s}s -c lock_timeout={LOCK_TIMEOUT_S}s "
-            "-c idle_in_transaction_session_timeout=120s -c timezone=UTC -c client_min_messages=warning"
+            "-c random_page_cost=1.1 -c idle_in_transaction_session_timeout=120s "
+            "-c timezone=UTC -c client_min_messages=warning"
         ),
     ) as connection:
         yield connection

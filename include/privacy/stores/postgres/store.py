@@ -116,6 +116,11 @@ class PostgresStore:
         with connect(self._dsn) as connection:
             return subjects.due_keys(connection, self.map, rule, as_of)
 
+    def existing_keys(self, keys: Iterable[str]) -> set[str]:
+        """Those of ``keys`` that the root table lists."""
+        with connect(self._dsn) as connection:
+            return subjects.existing_keys(connection, self.map, keys)
+
     def freeze_identifiers(self, keys: Iterable[str]) -> Iterator[Member]:
         """The identifiers this store holds of these people."""
         with self._open() as (connection, _, joins):

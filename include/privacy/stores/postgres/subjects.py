@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import groupby, islice
@@ -17,6 +18,12 @@ from include.privacy.stores.postgres.joins import Joins
 from include.privacy.stores.postgres.session import Connection
 
 _BATCH = 1_000
+_KEY_FORMAT = {
+    "bigint": re.compile(r"-?\d{1,18}"),
+    "integer": re.compile(r"-?\d{1,9}"),
+    "uuid": re.compile(r"[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}"),
+    "text": re.compile(r"[^\x00]+", re.DOTALL),
+}
 
 
 def _root(database: DatabaseMap) -> tuple[sql.Composable, sql.Composable, Lifecycle]:
@@ -129,6 +136,19 @@ def mark_deleted(
     while (n := connection.execute(statement, {**parameters, **values}).rowcount) > 0:
         marked += n
     return marked
+
+
+def existing_keys(connection: Connection, database: DatabaseMap, keys: Iterable[str]) -> set[str]:
+    """Those of ``keys`` that the root table lists; what cannot be a key at all is not among them."""
+    table, key, _ = _root(database)
+    possible = [k for k in keys if _KEY_FORMAT[database.subject_key_type].fullmatch(k)]
+    rows = connection.execute(
+        sql.SQL("SELECT {key}::text FROM {table} WHERE {key} = ANY(%s::{type}[])").format(
+            key=key, table=table, type=sql.SQL(database.subject_key_type)
+        ),
+        (possible,),
+    )
+    return {row[0] for row in rows}
 
 
 def freeze_identifiers(connection: Connection, joins: Joins, keys: Iterable[str]) -> Iterator[Member]:
