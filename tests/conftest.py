@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from google.cloud.storage import Bucket, Client
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
+    from include.sandbox.gcs.control import GcsControl
     from include.sandbox.world import World
 
 
@@ -103,3 +105,42 @@ def bucket(s3_client: S3Client) -> Iterator[Callable[..., str]]:
         with contextlib.suppress(s3_client.exceptions.ClientError):
             objects.empty_bucket(s3_client, name)
             s3_client.delete_bucket(Bucket=name)
+
+
+@pytest.fixture(scope="session")
+def gcs_client(world: World) -> Client:
+    """The real google-cloud-storage client against the world's GCS."""
+    from include.sandbox import gcs
+
+    return gcs.gcs_client(world.gcs_endpoint)
+
+
+@pytest.fixture
+def gcs_control(world: World) -> Iterator[GcsControl]:
+    """The clock and the faults of the world's GCS; both are put right after the test."""
+    from include.sandbox.gcs.control import GcsControl
+
+    control = GcsControl(world.gcs_endpoint)
+    yield control
+    control.clear_faults()
+    control.reset_clock()
+
+
+@pytest.fixture
+def gcs_bucket(gcs_client: Client) -> Callable[..., Bucket]:
+    """``gcs_bucket(versioning=True, soft_delete_seconds=None, object_retention=False) -> Bucket``, empty.
+
+    ``soft_delete_seconds`` None keeps Google's default of seven days; 0 switches soft delete off.
+    """
+
+    def create(
+        *, versioning: bool = True, soft_delete_seconds: int | None = None, object_retention: bool = False
+    ) -> Bucket:
+        bucket = gcs_client.bucket(f"test-{uuid.uuid4().hex[:12]}")
+        bucket.versioning_enabled = versioning
+        if soft_delete_seconds is not None:
+            bucket.soft_delete_policy.retention_duration_seconds = soft_delete_seconds
+        bucket.create(enable_object_retention=object_retention)
+        return bucket
+
+    return create

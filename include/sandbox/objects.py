@@ -10,23 +10,20 @@ from __future__ import annotations
 
 import os
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import boto3
 from botocore.config import Config
 
-from include.sandbox.processes import ProcessTable, Running, free_port
+from include.sandbox.processes import ProcessTable, Running, free_port, responds
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
 HOST = "127.0.0.1"
-REGION = "eu-central-1"
+REGION: Final = "eu-central-1"
 # Any pair will do; a number of twelve digits would select another account.
 ACCESS_KEY, SECRET_KEY = "sandbox", "sandbox-secret"
 SERVICES = "s3,sqs,sts,kms,iam,rds"
@@ -64,11 +61,7 @@ def start_objects(table: ProcessTable, *, tied: bool = False) -> tuple[Running, 
 
 def answers(endpoint: str) -> bool:
     """Whether the server takes requests."""
-    try:
-        with urllib.request.urlopen(f"{endpoint}/_ministack/health", timeout=2) as response:
-            return bool(response.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
+    return responds(endpoint, "/_ministack/health")
 
 
 def s3_client(endpoint: str) -> S3Client:
@@ -137,8 +130,3 @@ def _release(s3: S3Client, bucket: str, version: Any) -> None:
     except s3.exceptions.ClientError:
         # No Object Lock on this bucket, or a delete marker: nothing to release.
         return
-
-
-def scratch_folder(folder: Path) -> Path:
-    """Where the server puts what it does not keep in memory."""
-    return folder / "objects"

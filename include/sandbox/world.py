@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import fcntl
-import importlib.util
 import json
 import logging
 import os
@@ -84,15 +83,12 @@ class World:
 
     def _start(self) -> None:
         objects_process, self.s3_endpoint = objects.start_objects(self.table, tied=self.tied)
-        gcs_there = importlib.util.find_spec("include.sandbox.gcs.__main__") is not None
-        if gcs_there:
-            gcs_process, self.gcs_endpoint = gcs.start_gcs(self.table, root=ROOT, tied=self.tied)
+        gcs_process, self.gcs_endpoint = gcs.start_gcs(self.table, root=ROOT, tied=self.tied)
         self.postgres = postgres.create_server(self.folder, durable=self.durable, tied=self.tied)
         self.postgres.start(self.table)
         postgres.create_roles_and_databases(self.postgres)
         wait_until(lambda: objects.answers(self.s3_endpoint), process=objects_process, seconds=60)
-        if gcs_there:
-            wait_until(lambda: gcs.answers(self.gcs_endpoint), process=gcs_process, seconds=60)
+        wait_until(lambda: gcs.answers(self.gcs_endpoint), process=gcs_process, seconds=60)
         self.queue_url = objects.create_queue(objects.sqs_client(self.s3_endpoint))
         self.master_key = base64.b64encode(secrets.token_bytes(32)).decode()
         self.table.update(world=self._facts())
@@ -116,7 +112,7 @@ class World:
         stop_world(self.folder)
 
     def stop_postgres(self) -> None:
-        """Take the databases down; :meth:`start_postgres` brings them back on the same port with their data."""
+        """Take the databases down; :meth:`start_postgres` brings them back as they were."""
         self.table.stop(["postgres"])
 
     def start_postgres(self) -> None:
@@ -215,7 +211,7 @@ def open_world(folder: Path) -> World:
 
 
 def stop_world(folder: Path) -> list[str]:
-    """Stop what runs in ``folder`` (also after a crash); data and logs stay. Returns what had to be killed."""
+    """Stop what runs in ``folder``, also after a crash; data and logs stay. Returns what had to be killed."""
     if not folder.exists():
         return []
     with _locked(folder):

@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import os
 import sys
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from include.sandbox.processes import ProcessTable, Running, free_port
+from include.sandbox.processes import ProcessTable, Running, free_port, responds
 
 if TYPE_CHECKING:
     from google.cloud.storage import Client
@@ -38,11 +36,7 @@ def start_gcs(table: ProcessTable, *, root: Path, tied: bool = False) -> tuple[R
 
 def answers(endpoint: str) -> bool:
     """Whether the server takes requests."""
-    try:
-        with urllib.request.urlopen(f"{endpoint}/_sandbox/clock", timeout=2) as response:
-            return bool(response.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
+    return responds(endpoint, "/_sandbox/clock")
 
 
 def gcs_client(endpoint: str, project: str = PROJECT) -> Client:
@@ -52,6 +46,6 @@ def gcs_client(endpoint: str, project: str = PROJECT) -> Client:
 
     return storage.Client(
         project=project,
-        credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
+        credentials=AnonymousCredentials(),
         client_options={"api_endpoint": endpoint},
     )
