@@ -1,0 +1,176 @@
+"""The ledger: one object through which everything that happened is written and read.
+
+A thin front. Each method opens one transaction and calls the function of the same name; what it
+means and what it raises is written there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import update_wrapper
+from typing import Concatenate, ParamSpec, Self, TypeVar
+from uuid import UUID
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from include.privacy.ledger import breaches as _breaches
+from include.privacy.ledger import claims as _claims
+from include.privacy.ledger import closing as _closing
+from include.privacy.ledger import cohorts as _cohorts
+from include.privacy.ledger import evidence as _evidence
+from include.privacy.ledger import fencing as _fencing
+from include.privacy.ledger import holds as _holds
+from include.privacy.ledger import outcomes as _outcomes
+from include.privacy.ledger import plans as _plans
+from include.privacy.ledger import probes as _probes
+from include.privacy.ledger import quarantine as _quarantine
+from include.privacy.ledger import records as _records
+from include.privacy.ledger import requests as _requests
+from include.privacy.ledger import resuming as _resuming
+from include.privacy.ledger import runs as _runs
+from include.privacy.ledger import tombstones as _tombstones
+from include.privacy.ledger.engine import ledger_engine
+from include.privacy.ledger.gate import LedgerHoldGate
+from include.privacy.ledger.sealing import Sealer
+from include.privacy.planning.models import Cohort, Member
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _plain(function: Callable[Concatenate[Session, P], R]) -> Callable[Concatenate[Ledger, P], R]:
+    """A method that runs ``function`` in a transaction of its own."""
+
+    def method(self: Ledger, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with self.sessions.begin() as session:
+            return function(session, *args, **kwargs)
+
+    update_wrapper(method, function)
+    return method
+
+
+def _sealed(function: Callable[Concatenate[Session, Sealer, P], R]) -> Callable[Concatenate[Ledger, P], R]:
+    """The same for a function that seals or unseals."""
+
+    def method(self: Ledger, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with self.sessions.begin() as session:
+            return function(session, self.sealer, *args, **kwargs)
+
+    update_wrapper(method, function)
+    return method
+
+
+class Ledger:
+    """What happened: runs, requests, cohorts, plans, holds, tombstones, probes, breaches, evidence.
+
+    ``url`` is the DAG role's connection, ``master_key`` 32 bytes that live outside the database.
+    Connects at first use. Every method may be called twice, also by two tasks at once.
+    """
+
+    def __init__(self, url: str, master_key: bytes) -> None:
+        self.engine = ledger_engine(url)
+        self.sealer = Sealer(master_key)
+        self.sessions = sessionmaker(self.engine, expire_on_commit=False)
+
+    open_run = _plain(_runs.open_run)
+    close_run = _plain(_runs.close_run)
+    run = _plain(_runs.run)
+    latest_run = _plain(_runs.latest_run)
+    record_policy_version = _plain(_runs.record_policy_version)
+
+    receive_request = _sealed(_requests.receive_request)
+    verify_request = _plain(_requests.verify_request)
+    withdraw_request = _plain(_closing.withdraw_request)
+    claim_erasures = _sealed(_claims.claim_erasures)
+    renew_claims = _plain(_claims.renew_claims)
+    transition = _plain(_requests.transition)
+    close_request = _plain(_closing.close_request)
+    request = _sealed(_requests.request)
+    requests = _sealed(_requests.requests)
+    find_request = _sealed(_requests.find_request)
+
+    quarantine = _sealed(_quarantine.quarantine)
+    quarantined = _sealed(_quarantine.quarantined)
+
+    cohort_requests = _sealed(_cohorts.cohort_requests)
+    destroy_cohort = _plain(_cohorts.destroy_cohort)
+
+    save_plan = _plain(_plans.save_plan)
+    plan = _plain(_plans.plan)
+    plan_state = _plain(_plans.plan_state)
+    plans = _plain(_plans.plans)
+    park_plan = _plain(_plans.park_plan)
+    decide_plan = _sealed(_plans.decide_plan)
+    decided_by = _sealed(_plans.decided_by)
+    parked_plans = _plain(_plans.parked_plans)
+    approved_plans = _plain(_plans.approved_plans)
+    record_intent = _plain(_plans.record_intent)
+    move_plan = _plain(_plans.move_plan)
+
+    record_outcome = _plain(_outcomes.record_outcome)
+    outcomes = _plain(_outcomes.outcomes)
+    record_batch_intent = _plain(_outcomes.record_batch_intent)
+    record_batch_done = _plain(_outcomes.record_batch_done)
+    open_batches = _plain(_outcomes.open_batches)
+
+    plans_in = _plain(_resuming.plans_in)
+    plan_outcomes = _plain(_resuming.plan_outcomes)
+    cohorts_of_requests = _plain(_resuming.cohorts_of_requests)
+    cohorts_without_probes = _plain(_resuming.cohorts_without_probes)
+
+    place_hold = _sealed(_holds.place_hold)
+    release_hold = _sealed(_holds.release_hold)
+    hold_rows = _sealed(_holds.hold_rows)
+    holds = _sealed(_holds.holds)
+
+    write_tombstones = _sealed(_tombstones.write_tombstones)
+    match_tombstones = _sealed(_tombstones.match_tombstones)
+    expire_tombstones = _plain(_tombstones.expire_tombstones)
+
+    schedule_probe = _plain(_probes.schedule_probe)
+    due_probes = _plain(_probes.due_probes)
+    pending_probes = _plain(_probes.pending_probes)
+    record_probe = _plain(_probes.record_probe)
+
+    record_breach = _plain(_breaches.record_breach)
+    resolve_breaches = _plain(_breaches.resolve_breaches)
+    open_breaches = _plain(_breaches.open_breaches)
+
+    plans_in = _plain(resuming.plans_in)
+    plan_outcomes = _plain(resuming.plan_outcomes)
+    cohorts_of_requests = _plain(resuming.cohorts_of_requests)
+    cohorts_without_probes = _plain(resuming.cohorts_without_probes)
+
+    append_evidence = _plain(_evidence.append_evidence)
+    evidence = _plain(_evidence.evidence)
+
+    purge_records = _plain(_records.purge_records)
+    overdue_records = _plain(_records.overdue_records)
+
+    def freeze_cohort(
+        self, members: Iterable[Member], origin: str, run_id: UUID, request_ids: Sequence[UUID] = ()
+    ) -> Cohort:
+        """See :func:`cohorts.freeze_cohort`."""
+        return _cohorts.freeze_cohort(self.sessions, self.sealer, members, origin, run_id, request_ids)
+
+    def cohort(self, cohort_id: UUID) -> Cohort:
+        """See :func:`cohorts.cohort`."""
+        return _cohorts.cohort(self.sessions, self.sealer, cohort_id)
+
+    def hold_gate(self) -> LedgerHoldGate:
+        """A gate to be entered for every chunk; see :class:`LedgerHoldGate`."""
+        return LedgerHoldGate(self.sessions, self.sealer)
+
+    def take_over(self, plan_id: UUID, step: str) -> _fencing.Fence:
+        """See :func:`fencing.take_over`."""
+        return _fencing.take_over(self.sessions, plan_id, step)
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self.engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,139 @@
+"""What the ledger hands out. Personal fields are left out of ``repr``, so that no log shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from include.privacy.planning.models import Outcome, Plan
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """A run; ``finished_at`` and ``summary`` are empty while it is open."""
+
+    id: UUID
+    kind: str
+    key: str
+    as_of: datetime
+    dry_run: bool
+    policy_version: str
+    policy_digest: str
+    started_at: datetime
+    finished_at: datetime | None
+    summary: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class RequestRow:
+    """A request; ``subject_key`` and ``details`` are ``None`` once it is closed."""
+
+    id: UUID
+    external_id: str
+    right: str
+    state: str
+    reason: str | None
+    channel: str
+    received_at: datetime
+    verified_at: datetime | None
+    due_at: datetime
+    subject_key: str | None = field(repr=False)
+    details: Mapping[str, Any] | None = field(repr=False)
+    joined_to: UUID | None
+    run_id: UUID | None
+    residual_until: datetime | None
+    answer: Mapping[str, Any] | None
+    closed_at: datetime | None
+
+
+@dataclass(frozen=True)
+class PlanRow:
+    """A plan with its state and, where it was parked or failed, why."""
+
+    plan: Plan
+    run_id: UUID
+    state: str
+    reason: str | None
+    saved_at: datetime
+    decided_at: datetime | None
+
+
+@dataclass(frozen=True)
+class OutcomeRow:
+    """What one shard of a plan did."""
+
+    plan_id: UUID
+    store: str
+    action: str
+    rule: str | None
+    shard: int
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class BatchRow:
+    """A batch of objects that was intended and never reported done."""
+
+    plan_id: UUID
+    batch: int
+    intended: int
+    intended_at: datetime
+
+
+@dataclass(frozen=True)
+class HoldRow:
+    """A legal hold. ``target`` is a subject key, ``store.collection`` or a store."""
+
+    id: UUID
+    scope: str
+    placed_at: datetime
+    released_at: datetime | None
+    target: str | None = field(repr=False)
+    matter: str | None = field(repr=False)
+    reason: str | None = field(repr=False)
+    placed_by: str | None = field(repr=False)
+
+
+@dataclass(frozen=True)
+class ProbeRow:
+    """A probe that is due."""
+
+    id: UUID
+    plan_id: UUID
+    cohort_id: UUID | None
+    run_id: UUID
+    store: str
+    due_at: datetime
+
+
+@dataclass(frozen=True)
+class BreachRow:
+    """Something personal past its limit, not yet resolved."""
+
+    id: UUID
+    rule: str
+    store: str
+    count: int
+    oldest_overdue: timedelta | None
+    note: str
+    opened_at: datetime
+    last_seen_at: datetime
+    first_run_id: UUID
+    last_run_id: UUID
+
+
+@dataclass(frozen=True)
+class QuarantineRow:
+    """Bad input kept for a person to look at; ``payload`` as it came."""
+
+    id: UUID
+    source: str
+    reason: str
+    seen: int
+    first_seen_at: datetime
+    last_seen_at: datetime
+    external_id: str = field(repr=False)
+    payload: Any = field(repr=False)
