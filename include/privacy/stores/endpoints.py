@@ -1,0 +1,26 @@
+"""Endpoints must be encrypted; only a loopback address may do without (the embedded world)."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+
+def require_safe_endpoint(endpoint_url: str | None) -> str | None:
+    """The endpoint, or ``None`` for the vendor's own. Raises ``ValueError`` for plain HTTP elsewhere."""
+    if not endpoint_url:
+        return None
+    parts = urlsplit(endpoint_url)
+    if parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname or "")):
+        return endpoint_url
+    raise ValueError(
+        f"endpoint_url with scheme {parts.scheme!r} is refused: use https://, or http:// on a loopback "
+        "address; correct the connection's extra"
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

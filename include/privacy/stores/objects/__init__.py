@@ -1,0 +1,1 @@
+"""What the bucket adapters share: shapes, guards, the sweep, capture times, expiry planning."""

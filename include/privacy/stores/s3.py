@@ -1,0 +1,55 @@
+"""Amazon S3, and servers that speak its protocol, as a store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+
+from include.privacy.policy.data_map import BucketMap
+from include.privacy.stores.endpoints import require_safe_endpoint
+from include.privacy.stores.objects.model import BatchLog, BucketError
+from include.privacy.stores.objects.store import ObjectStore
+from include.privacy.stores.s3_bucket import S3Bucket
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
+__all__ = ["BucketError", "S3Store", "s3_client"]
+
+
+class S3Store(ObjectStore):
+    """One S3 bucket. ``client`` is a boto3 client, see :func:`s3_client`."""
+
+    def __init__(self, bucket_map: BucketMap, client: S3Client, *, batch_log: BatchLog | None = None) -> None:
+        super().__init__(bucket_map, S3Bucket(client, bucket_map.bucket), batch_log)
+
+
+def s3_client(
+    *,
+    region: str | None = None,
+    endpoint_url: str | None = None,
+    access_key: str | None = None,
+    secret_key: str | None = None,
+) -> S3Client:
+    """A boto3 client with time-outs, retries and enough connections for the listing threads.
+
+    Without keys the usual chain applies (role, environment). Plain HTTP is for loopback only.
+    """
+    session = boto3.session.Session(
+        aws_access_key_id=access_key or None,
+        aws_secret_access_key=secret_key or None,
+        region_name=region,
+    )
+    return session.client(
+        "s3",
+        endpoint_url=require_safe_endpoint(endpoint_url),
+        config=Config(
+            connect_timeout=5,
+            read_timeout=60,
+            retries={"mode": "standard", "max_attempts": 4},
+            max_pool_connections=24,
+            s3={"addressing_style": "path"} if endpoint_url else None,
+        ),
+    )
