@@ -136,11 +136,6 @@ class Ledger:
     resolve_breaches = _plain(_breaches.resolve_breaches)
     open_breaches = _plain(_breaches.open_breaches)
 
-    plans_in = _plain(resuming.plans_in)
-    plan_outcomes = _plain(resuming.plan_outcomes)
-    cohorts_of_requests = _plain(resuming.cohorts_of_requests)
-    cohorts_without_probes = _plain(resuming.cohorts_without_probes)
-
     append_evidence = _plain(_evidence.append_evidence)
     evidence = _plain(_evidence.evidence)
 

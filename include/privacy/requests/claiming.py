@@ -1,0 +1,81 @@
+"""Claiming: every open erasure request goes into one cohort; those that must wait are parked."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from include.privacy.planning.models import Holds
+from include.privacy.requests.intake import request_ids
+from include.privacy.runtime import runtime
+from include.privacy.steps.freezing import members
+from include.privacy.steps.planning import find_plan
+from include.privacy.steps.work import Item, cohort_ids, items_of_cohort, of_cohort
+
+if TYPE_CHECKING:
+    from include.privacy.ledger.rows import RequestRow
+
+log = logging.getLogger(__name__)
+
+ORIGIN = "erasure_requests"
+
+
+def claim(run_id: str, *, params: Mapping[str, Any] | None = None) -> list[Item]:
+    """Claim what waits, freeze the people of the new ones, and return the items of all cohorts.
+
+    A request that an interrupted run had begun goes on with the cohort frozen then: what identified
+    the person may be half erased by now. A held person waits for the release; an account that does
+    not exist is answered at once.
+    """
+    ledger = runtime().ledger()
+    claimed = ledger.claim_erasures(UUID(run_id), request_ids((params or {}).get("request_ids")))
+    begun = ledger.cohorts_of_requests([r.id for r in claimed])
+    holds = ledger.holds()
+    fresh = [r for r in claimed if r.id not in begun and not _parked(r, holds)]
+    known = _existing(fresh)
+    for request in fresh:
+        if request.subject_key not in known:
+            answer_not_held(request)
+    fresh = [r for r in fresh if r.subject_key in known]
+    cohorts = list(dict.fromkeys(begun.values()))
+    if fresh:
+        keys = dict.fromkeys(str(r.subject_key) for r in fresh)
+        cohort = ledger.freeze_cohort(members(keys), ORIGIN, UUID(run_id), [r.id for r in fresh])
+        cohorts.append(cohort.id)
+    log.info("claimed %d requests: %d new, %d resumed", len(claimed), len(fresh), len(begun))
+    return [item for cohort_id in dict.fromkeys(cohorts) for item in items_of_cohort(cohort_id)]
+
+
+def complete_cohorts(items: list[Item] | None = None) -> list[Item]:
+    """The items of cohorts of which every store could be planned: of the others nothing is deleted."""
+    items = items or []
+    complete: list[Item] = []
+    for cohort_id in cohort_ids(items):
+        mine = of_cohort(items, cohort_id)
+        missing = [i["store"] for i in mine if find_plan(i) is None]
+        if missing:
+            log.error("no plan for %s, so nothing is deleted", ", ".join(missing))
+        else:
+            complete += mine
+    return complete
+
+
+def answer_not_held(request: RequestRow) -> None:
+    """The account does not exist: nothing is held. Told to the platform, recorded, closed."""
+    body = {"outcome": "not_held"}
+    runtime().postbox().answer(UUID(request.external_id), "erasure_refused", body, account_id=None)
+    runtime().ledger().close_request(request.id, "refused", None, {**body, "reason": "no such account"})
+
+
+def _parked(request: RequestRow, holds: Holds) -> bool:
+    if request.subject_key not in holds.subjects:
+        return False
+    runtime().ledger().transition(request.id, "on_hold", "a legal hold covers the person")
+    return True
+
+
+def _existing(requests: list[RequestRow]) -> set[str]:
+    keys = [str(r.subject_key) for r in requests]
+    return set(runtime().root().existing_keys(keys)) if keys else set()

@@ -1,0 +1,178 @@
+"""The report that ends a retention run: what is overdue, what was done, and whether that is as promised."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from include.privacy.planning.models import Holds, Outcome
+from include.privacy.policy.policy import ObjectAgeRule, RecordAgeRule, SubjectLifecycleRule
+from include.privacy.runtime import runtime
+from include.privacy.steps.planning import find_plan
+from include.privacy.steps.runs import FindingError, read_run
+from include.privacy.steps.work import Item
+
+log = logging.getLogger(__name__)
+
+AnyRule = SubjectLifecycleRule | RecordAgeRule | ObjectAgeRule
+REQUEST_RECORDS_DAYS = 1096
+"""Our own records of requests: three years, while a claim about one can still be brought (§ 195 BGB)."""
+
+
+class NotAsPromisedError(FindingError):
+    """The run was carried out, and something is not as the policy promises; names rules and counts."""
+
+
+def report_databases(
+    run_id: str,
+    marked: dict[str, int] | None = None,
+    items: list[Item] | None = None,
+    cleared: list[Item] | None = None,
+    concluded: dict[str, int] | None = None,
+) -> dict[str, Any]:
+    """Report the subject and record-age rules, and tidy the ledger's own expired records."""
+    run = read_run(run_id)
+    if not run.dry_run:
+        runtime().ledger().expire_tombstones(run.as_of)
+        runtime().ledger().purge_records(run.as_of, REQUEST_RECORDS_DAYS)
+    results = {"mark_deleted": marked, "freeze_cohorts": items, "guard": cleared, "conclude": concluded}
+    return _report(run_id, (SubjectLifecycleRule, RecordAgeRule), results, [])
+
+
+def report_backups(
+    run_id: str,
+    items: list[Item] | None = None,
+    cleared: list[Item] | None = None,
+    concluded: dict[str, int] | None = None,
+    differences: Iterable[list[str]] | None = None,
+) -> dict[str, Any]:
+    """Report the object-age rules, and how bucket lifecycles differ from what the promise needs."""
+    drift = [line for lines in differences or [] for line in lines or []]
+    results = {"list_backup_rules": items, "guard": cleared, "conclude": concluded}
+    return _report(run_id, (ObjectAgeRule,), results, drift)
+
+
+def _report(
+    run_id: str, kinds: tuple[type[AnyRule], ...], results: Mapping[str, Any], drift: list[str]
+) -> dict[str, Any]:
+    """Measure, record, close the run, and raise :class:`NotAsPromisedError` when anything is red.
+
+    A dry run has deleted nothing, so what is overdue is told and not raised.
+    """
+    run = read_run(run_id)
+    ledger = runtime().ledger()
+    items: list[Item] = results.get("freeze_cohorts") or results.get("list_backup_rules") or []
+    red = [
+        f"task {name} did not end well, so part of the run was left out"
+        for name in results
+        if results[name] is None
+    ]
+    red += [] if run.dry_run else _unfinished(items, results.get("guard") or [])
+    findings = [f"lifecycle: {line}" for line in drift]
+    findings += [f"{p.store}: {note}" for i in items if (p := find_plan(i)) for note in p.notes]
+    holds = ledger.holds()
+    rules: dict[str, dict[str, Any]] = {}
+    for rule in runtime().config().policy.rules:
+        if not isinstance(rule, kinds):
+            continue
+        figures = _figures(rule, items)
+        try:
+            overdue = _overdue(rule, run.as_of, holds)
+        except Exception as error:  # noqa: BLE001 - one store that is down must not hide the others' figures
+            red.append(f"rule {rule.id}: store {rule.store} could not be measured ({type(error).__name__})")
+            figures["unmeasured"] = True
+        else:
+            figures |= {
+                "overdue": overdue.count,
+                "oldest_overdue_s": _seconds(overdue.oldest),
+                "held": overdue.held,
+                "unclocked": overdue.unclocked,
+                "in_future": overdue.in_future,
+            }
+            gone = getattr(overdue, "gone", None)
+            if gone is not None:
+                figures |= {
+                    "restorable_overdue": gone.count,
+                    "oldest_restorable_overdue_s": _seconds(gone.oldest),
+                }
+            late = max(overdue, gone or overdue, key=lambda o: (o.count, o.oldest or timedelta(0)))
+            if late.count:
+                note = (
+                    "nothing was matched although rows are overdue"
+                    if not figures["matched"]
+                    else "past its limit"
+                )
+                if not run.dry_run:
+                    ledger.record_breach(UUID(run_id), rule.id, rule.store, late.count, late.oldest, note)
+                red.append(
+                    f"rule {rule.id}: {late.count} past the limit, the oldest by {late.oldest}; {note}"
+                )
+            elif not run.dry_run:
+                ledger.resolve_breaches(rule.id, rule.store, run.as_of)
+        rules[rule.id] = figures
+        log.info("rule %s: %s", rule.id, figures)
+    waiting = [r for r in ledger.parked_plans() if r.plan.rule in rules]
+    summary: dict[str, Any] = {
+        "as_of": run.as_of.isoformat(),
+        "dry_run": run.dry_run,
+        "rules": rules,
+        "awaiting_approval": {str(r.plan.rule): r.reason for r in waiting},
+        "red": red,
+        "findings": findings,
+    }
+    ledger.close_run(UUID(run_id), summary)
+    if red and not run.dry_run:
+        raise NotAsPromisedError("not as promised:\n" + "\n".join(f"  - {line}" for line in red))
+    return {"rules": len(rules), "awaiting_approval": len(waiting)}
+
+
+def _unfinished(items: list[Item], cleared: list[Item]) -> list[str]:
+    ledger = runtime().ledger()
+    allowed = {i["plan_id"] for i in cleared}
+    red = []
+    for item in items:
+        where = f"rule {item['rule']}, store {item['store']}"
+        if find_plan(item) is None:
+            red.append(f"{where}: could not be planned, so nothing was deleted; see the log of task plan")
+            continue
+        state = ledger.plan_state(UUID(item["plan_id"]))
+        for row in ledger.plan_outcomes(UUID(item["plan_id"])):
+            red += [f"{where}: not removed: {reason}" for reason in row.outcome.blocked]
+        if item["plan_id"] in allowed and state not in ("probed",):
+            red.append(f"{where}: ended as {state}; the next run goes on with it")
+    return red
+
+
+def _figures(rule: AnyRule, items: list[Item]) -> dict[str, Any]:
+    """What the run planned and did for a rule, per store."""
+    ledger = runtime().ledger()
+    stores: dict[str, dict[str, int]] = {}
+    for item in items:
+        plan = find_plan(item) if item["rule"] == rule.id else None
+        if plan is None:
+            continue
+        total = Outcome(store=plan.store)
+        done = stores.setdefault(
+            plan.store, {"matched": 0, "removed": 0, "anonymised": 0, "kept": 0, "held_people": 0}
+        )
+        done["matched"] += plan.matched
+        for row in ledger.plan_outcomes(plan.id):
+            total = row.outcome
+            done["removed"] += sum(total.removed.values())
+            done["anonymised"] += sum(total.anonymised.values())
+            done["kept"] += len(total.kept)
+            done["held_people"] += total.held_subjects
+    return {"promise": rule.promise, "matched": sum(d["matched"] for d in stores.values()), "stores": stores}
+
+
+def _overdue(rule: AnyRule, as_of: Any, holds: Holds) -> Any:
+    if isinstance(rule, ObjectAgeRule):
+        return runtime().bucket(rule.store).overdue(rule, as_of=as_of, holds=holds)
+    return runtime().database(rule.store).overdue(rule, as_of=as_of, holds=holds)
+
+
+def _seconds(span: timedelta | None) -> int | None:
+    return None if span is None else int(span.total_seconds())

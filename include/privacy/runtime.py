@@ -1,0 +1,241 @@
+"""What a task needs to touch the world: connections, stores and the ledger, each built when first asked for.
+
+The one place that turns a connection into an adapter. Imports nothing heavy at module level, so that
+a DAG file may import the use cases at no cost; tests put a :class:`Runtime` of their own in place.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import quote, urlencode
+
+if TYPE_CHECKING:
+    from include.privacy.ledger import Ledger
+    from include.privacy.policy.data_map import BucketMap, StoreMap
+    from include.privacy.policy.loading import Config
+    from include.privacy.stores.postbox import Postbox
+    from include.privacy.stores.postgres import PostgresStore
+    from include.privacy.stores.s3 import S3Store
+
+LEDGER = "privacy_ledger"
+LEDGER_OWNER = "privacy_ledger_owner"
+MASTER_KEY = "privacy_master_key"
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class UnusableConnectionError(RuntimeError):
+    """A connection is missing or unusable; the message names it and what to put there, never its content."""
+
+
+@dataclass(frozen=True)
+class ConnectionInfo:
+    """A connection as Airflow knows it: environment variable, secrets backend or metadata database."""
+
+    conn_id: str
+    conn_type: str
+    host: str | None = None
+    port: int | None = None
+    login: str | None = None
+    password: str | None = field(default=None, repr=False)
+    schema: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+def connection(conn_id: str) -> ConnectionInfo:
+    """The Airflow connection of that id. Raises :class:`UnusableConnectionError`."""
+    from airflow.sdk import Connection
+
+    try:
+        found = Connection.get(conn_id)
+    except Exception as error:  # noqa: BLE001 - every secrets backend has errors of its own
+        raise UnusableConnectionError(
+            f"connection {conn_id!r} is not known ({type(error).__name__}); add it in Airflow, in the "
+            f"secrets backend, or as AIRFLOW_CONN_{conn_id.upper()}"
+        ) from None
+    return ConnectionInfo(
+        conn_id,
+        found.conn_type or "",
+        found.host or None,
+        found.port,
+        found.login or None,
+        found.password or None,
+        found.schema or None,
+        found.extra_dejson,
+    )
+
+
+class Runtime:
+    """Adapters by name. Everything is cached for the life of the task's process."""
+
+    def __init__(
+        self,
+        connect: Callable[[str], ConnectionInfo] = connection,
+        load: Callable[[], Config] | None = None,
+    ) -> None:
+        self._connect = connect
+        self._load = load
+        self._made: dict[object, Any] = {}
+        self._lock = threading.RLock()
+
+    def connection(self, conn_id: str) -> ConnectionInfo:
+        """The connection of that id."""
+        return cast(ConnectionInfo, self._once(("connection", conn_id), lambda: self._connect(conn_id)))
+
+    def config(self) -> Config:
+        """Policy and data map, validated."""
+        from include.privacy.policy.loading import load_config
+
+        return cast("Config", self._once("config", self._load or load_config))
+
+    def stores(self) -> tuple[StoreMap, ...]:
+        """The maps of all stores in the order of erasure: the root store last."""
+        return self.config().data_map.stores
+
+    def root(self) -> PostgresStore:
+        """The database whose root table lists the data subjects."""
+        return self.database(self.config().data_map.root.store)
+
+    def store(self, name: str) -> Any:
+        """The adapter of any store, as an ``ErasureStore``."""
+        from include.privacy.policy.data_map import DatabaseMap
+
+        if isinstance(self.config().data_map[name], DatabaseMap):
+            return self.database(name)
+        return self.bucket(name)
+
+    def database(self, name: str) -> PostgresStore:
+        """The adapter of a database."""
+        from include.privacy.policy.data_map import DatabaseMap
+        from include.privacy.stores.postgres import PostgresStore
+
+        store = self.config().data_map[name]
+        if not isinstance(store, DatabaseMap):
+            raise TypeError(f"store {name!r} is a bucket, not a database")
+        return cast(
+            "PostgresStore",
+            self._once(("store", name), lambda: PostgresStore(store, self.dsn(store.connection))),
+        )
+
+    def bucket(self, name: str) -> S3Store:
+        """The adapter of a bucket, in S3 or Google Cloud Storage."""
+        from include.privacy.policy.data_map import DatabaseMap
+
+        store = self.config().data_map[name]
+        if isinstance(store, DatabaseMap):
+            raise TypeError(f"store {name!r} is a database, not a bucket")
+        return cast("S3Store", self._once(("store", name), lambda: self._bucket(store)))
+
+    def ledger(self) -> Ledger:
+        """The ledger, as the role that DAGs use."""
+        from include.privacy.ledger import Ledger
+
+        return cast("Ledger", self._once("ledger", lambda: Ledger(self.dsn(LEDGER), self.master_key())))
+
+    def postbox(self) -> Postbox:
+        """The platform's inbox and outbox, in the root database."""
+        from include.privacy.stores.postbox import Postbox
+
+        root = self.config().data_map.root
+        return cast(
+            "Postbox", self._once("postbox", lambda: Postbox(self.dsn(root.connection), root.schema_))
+        )
+
+    def master_key(self) -> bytes:
+        """The 32 bytes that wrap the ledger's keys: PRIVACY_MASTER_KEY, or the connection's password."""
+        text = os.environ.get("PRIVACY_MASTER_KEY") or self.connection(MASTER_KEY).password or ""
+        try:
+            key = base64.b64decode(text, validate=True)
+        except binascii.Error:
+            key = b""
+        if len(key) != 32:
+            raise UnusableConnectionError(
+                "the master key must be 32 bytes in base64 (openssl rand -base64 32), in PRIVACY_MASTER_KEY "
+                f"or as password of connection {MASTER_KEY!r}"
+            )
+        return key
+
+    def dsn(self, conn_id: str) -> str:
+        """PostgreSQL URL of a connection. TLS with a verified certificate unless on this machine."""
+        found = self.connection(conn_id)
+        if found.conn_type not in ("postgres", "postgresql") or not (found.host and found.schema):
+            raise UnusableConnectionError(
+                f"connection {conn_id!r} must be of type postgres and name host and schema (the database)"
+            )
+        options = {
+            k: str(v) for k, v in found.extra.items() if k.startswith("ssl") or k == "target_session_attrs"
+        }
+        if found.host not in LOOPBACK:
+            options.setdefault("sslmode", "verify-full")
+            options.setdefault("ssl_min_protocol_version", "TLSv1.3")
+        user = quote(found.login or "", safe="")
+        password = f":{quote(found.password, safe='')}" if found.password else ""
+        query = f"?{urlencode(options)}" if options else ""
+        host = f"[{found.host}]" if ":" in found.host else found.host
+        return f"postgresql://{user}{password}@{host}:{found.port or 5432}/{quote(found.schema)}{query}"
+
+    def _bucket(self, store: BucketMap) -> Any:
+        info = self.connection(store.connection)
+        endpoint = _safe_endpoint(info)
+        if store.kind == "s3":
+            from include.privacy.stores.s3 import S3Store, s3_client
+
+            client = s3_client(
+                region=info.extra.get("region_name"),
+                endpoint_url=endpoint,
+                access_key=info.login,
+                secret_key=info.password,
+            )
+            return S3Store(store, client, batch_log=self.ledger())
+        from include.privacy.stores.gcs import GcsStore, gcs_client
+
+        return GcsStore(store, gcs_client(project=info.extra.get("project"), endpoint_url=endpoint))
+
+    def _once(self, key: object, make: Callable[[], Any]) -> Any:
+        with self._lock:
+            if key not in self._made:
+                self._made[key] = make()
+            return self._made[key]
+
+
+def _safe_endpoint(info: ConnectionInfo) -> str | None:
+    """The connection's own endpoint, which must be TLS unless it is on this machine (P7.1)."""
+    from urllib.parse import urlsplit
+
+    endpoint = info.extra.get("endpoint_url")
+    if endpoint is None:
+        return None
+    parts = urlsplit(str(endpoint))
+    if parts.scheme != "https" and parts.hostname not in LOOPBACK:
+        raise UnusableConnectionError(
+            f"connection {info.conn_id!r}: endpoint_url must be https unless on this machine"
+        )
+    return str(endpoint)
+
+
+_current: Runtime | None = None
+
+
+def runtime() -> Runtime:
+    """The runtime of this process."""
+    global _current
+    if _current is None:
+        _current = Runtime()
+    return _current
+
+
+@contextmanager
+def use_runtime(replacement: Runtime) -> Iterator[Runtime]:
+    """Put another runtime in place for a while (tests)."""
+    global _current
+    before, _current = _current, replacement
+    try:
+        yield replacement
+    finally:
+        _current = before
