@@ -21,6 +21,7 @@ from include.sandbox.platform.seed import create_schema, digest, seed
 from include.sandbox.postgres import find_binaries
 
 if TYPE_CHECKING:
+    from google.cloud.storage import Bucket
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
@@ -163,6 +164,25 @@ def test_an_older_archive_restores_without_what_its_manifest_leaves_out(
     for table in ("attempts", "attempt_events", "access_log"):
         assert restored[table][0] == 0 < live[table][0]
     assert restored["comments"] == live["comments"]
+
+
+def test_the_copy_in_google_cloud_has_the_same_sets(
+    platform: tuple[str, str], gcs_bucket: Callable[..., Bucket]
+) -> None:
+    bucket = gcs_bucket()
+    report = write_backups(*platform, as_of=AS_OF, gcs_bucket=bucket, oldest_days=170, every_days=60)
+    live = {blob.name: blob for blob in bucket.list_blobs()}
+    for found in report.sets:
+        blob = live.get(f"{found.folder}{found.database}.dump")
+        if found.trap == "deleted_by_hand":
+            assert blob is None
+        elif found.trap == "manifest_lost":
+            assert blob is not None and CAPTURED_AT not in (blob.metadata or {})
+        else:
+            assert blob is not None
+            assert blob.metadata[CAPTURED_AT] == found.captured_at.isoformat()
+    assert len(list(bucket.list_blobs(versions=True))) > len(live)
+    assert report.unfinished_uploads == ()
 
 
 def test_a_click_is_one_row_and_one_doorbell_with_nothing_but_the_id(
