@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 import psycopg
@@ -95,7 +95,7 @@ def test_an_illegal_step_is_refused_with_the_legal_ones(ledger: Ledger) -> None:
 def test_the_database_itself_refuses_every_illegal_step(ledger: Ledger, database: LedgerDatabase) -> None:
     request = receive(ledger, "42", verified=False)
     with database.as_dags() as connection:
-        for state in sorted(set(REQUEST) - {"", "received"} - REQUEST["received"]) + ["nonsense"]:
+        for state in [*sorted(set(REQUEST) - {"", "received"} - REQUEST["received"]), "nonsense"]:
             with pytest.raises(psycopg.errors.CheckViolation):
                 connection.execute("UPDATE ledger.request SET state = %s WHERE id = %s", [state, request])
 
@@ -198,4 +198,4 @@ def test_a_dry_run_sees_the_requests_and_claims_none(ledger: Ledger) -> None:
 
 def test_naive_times_are_refused(ledger: Ledger) -> None:
     with pytest.raises(Exception, match="no time zone"):
-        ledger.receive_request("e", "erasure", "1", datetime(2026, 3, 1), None, "web", {}, AS_OF)
+        ledger.receive_request("e", "erasure", "1", AS_OF.replace(tzinfo=None), None, "web", {}, AS_OF)
