@@ -18,7 +18,7 @@ from include.privacy.policy import coverage, grants, live
 from include.privacy.policy.data_map import BucketMap, DatabaseMap
 from include.privacy.policy.loading import ROOT, Config, ConfigError, Problem, load_config
 from include.privacy.policy.policy import ObjectAgeRule, RecordAgeRule, Rule, SubjectLifecycleRule
-from include.privacy.runtime import LEDGER, LEDGER_OWNER, ConnectionProblem, runtime
+from include.privacy.runtime import LEDGER, LEDGER_OWNER, UnusableConnectionError, runtime
 
 PAGE = ROOT / "docs" / "PROMISES.md"
 
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return command(options)
     except ConfigError as error:
         _complain(error.problems)
-    except (_RefusedError, PlanError, ConnectionProblem) as error:
+    except (_RefusedError, PlanError, UnusableConnectionError) as error:
         print(error, file=sys.stderr)
     except BrokenPipeError:  # `… | head` has seen enough
         sys.stdout = None
@@ -138,7 +138,15 @@ def _subject(options: argparse.Namespace) -> str:
     if options.subject:
         return str(options.subject)
 
-    return str(runtime().ledger().request(options.request).subject_key)
+    from include.privacy.ledger.errors import LedgerError
+
+    try:
+        request = runtime().ledger().request(options.request)
+    except LedgerError as error:
+        raise _RefusedError(str(error)) from None
+    if request.subject_key is None:
+        raise _RefusedError(f"request {options.request} is closed: whom it was about is forgotten")
+    return request.subject_key
 
 
 def _show(made: Plan) -> None:
@@ -150,10 +158,8 @@ def _show(made: Plan) -> None:
     )
     for number, group in enumerate(made.groups, start=1):
         for step in group:
-            together = "  with its group" if len(group) > 1 else ""
-            print(
-                f"  {number:>3}  {step.verb.value:<9} {step.table:<28} {step.role:<14} {step.matched:>12,}{together}"
-            )
+            what = f"{step.verb.value:<9} {step.table:<28} {step.role:<14} {step.matched:>12,}"
+            print(f"  {number:>3}  {what}{'  with its group' if len(group) > 1 else ''}")
             if step.replacements:
                 print(f"       replaces {', '.join(step.replacements)}")
             if step.kept_because:
@@ -202,8 +208,10 @@ def docs(options: argparse.Namespace) -> int:
 
 
 def pools(_: argparse.Namespace) -> int:
-    """Print the Airflow pools, one per store, for ``airflow pools import``."""
-    print(json.dumps(grants.pools(load_config().data_map.stores), indent=2))
+    """Print the Airflow pools, one per store and kind of work, for ``airflow pools import``."""
+    from include.dag_defaults import REQUESTS_POOL, RETENTION_POOL
+
+    print(json.dumps(grants.pools(load_config().data_map.stores, (RETENTION_POOL, REQUESTS_POOL)), indent=2))
     return 0
 
 
@@ -221,11 +229,8 @@ def print_grants(options: argparse.Namespace) -> int:
         else:
             document = grants.s3_policy(store) if store.kind == "s3" else grants.gcs_role(store)
             title = f"{store.store}: {'IAM policy' if store.kind == 's3' else 'Cloud Storage roles'}"
-            print(
-                json.dumps(document, indent=2)
-                if options.store
-                else f"-- {title}\n{json.dumps(document, indent=2)}\n"
-            )
+            text = json.dumps(document, indent=2)
+            print(text if options.store else f"-- {title}\n{text}\n")
     return 0
 
 

@@ -11,6 +11,8 @@ from include.privacy.policy.policy import RecordAgeRule, Rule
 #: Our schema in each database: work tables and progress.
 WORK_SCHEMA = "privacy_work"
 
+_SLOTS = 4  # half of the executor's slots: one busy store leaves room for the others
+
 # docs/INTEGRATION.md: requests come in and answers go out through these tables of the root store.
 _INTEGRATION = {"privacy_inbox": {"SELECT", "UPDATE"}, "privacy_outbox": {"SELECT", "INSERT"}}
 
@@ -123,18 +125,19 @@ def gcs_role(bucket: BucketMap) -> dict[str, Any]:
     }
 
 
-def pools(stores: Iterable[DatabaseMap | BucketMap]) -> dict[str, dict[str, Any]]:
-    """One Airflow pool per store, in the form that ``airflow pools import`` reads.
+def pools(stores: Iterable[DatabaseMap | BucketMap], work: Iterable[str] = ()) -> dict[str, dict[str, Any]]:
+    """One Airflow pool per store and per kind of ``work``, as ``airflow pools import`` reads them.
 
     A pool keeps all runs together from opening more sessions to a store than it can bear.
     """
+    by_store = {s.store: s.max_shards if isinstance(s, DatabaseMap) else _SLOTS for s in stores}
     return {
-        s.store: {
-            "slots": s.max_shards if isinstance(s, DatabaseMap) else 4,
-            "description": f"At most this many tasks work on {s.store} at once",
+        name: {
+            "slots": slots,
+            "description": f"At most this many tasks for {name} at once",
             "include_deferred": False,
         }
-        for s in stores
+        for name, slots in {**by_store, **dict.fromkeys(work, _SLOTS)}.items()
     }
 
 
