@@ -13,8 +13,8 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from include.privacy.planning.models import Step
-from include.privacy.policy.data_map import Path, Replacement
-from include.privacy.stores.postgres.joins import Join, Joins
+from include.privacy.policy.data_map import KeyPath, Path, Replacement
+from include.privacy.stores.postgres.joins import Join, Joins, cohort_table
 
 _RANDOM = {
     "uuid": "gen_random_uuid()",
@@ -26,31 +26,31 @@ _RANDOM = {
 def counts_by_subject(joins: Joins, step: Step, plan_id: UUID) -> sql.Composed:
     """Ordinal and number of rows of the step, for every person who has any."""
     join = _cohort(joins, step, plan_id)
-    return sql.SQL("SELECT {anchor}, count(*) FROM {table} t0, {rest} WHERE {where} GROUP BY 1").format(
+    return sql.SQL("SELECT {anchor}, count(*) FROM {table} t0{rest} WHERE {where} GROUP BY 1").format(
         anchor=join.anchor,
         table=joins.table(step.table),
-        rest=_list(join.relations),
-        where=_matching(join, step),
+        rest=_also(", ", join.relations),
+        where=_still_different(join.condition, step),
     )
 
 
 def count(joins: Joins, step: Step, plan_id: UUID) -> sql.Composed:
     """How many rows of the slice the step matches: the dry run's last verb, and the probe."""
-    join = _cohort(joins, step, plan_id)
+    rest, where = _slice(joins, step, plan_id)
     return sql.SQL(
-        "SELECT count(DISTINCT (t0.tableoid, t0.ctid)) FROM {table} t0, {rest} WHERE {where}"
-    ).format(table=joins.table(step.table), rest=_list(join.relations), where=_slice(join, step))
+        "SELECT count(DISTINCT (t0.tableoid, t0.ctid)) FROM {table} t0{rest} WHERE {where}"
+    ).format(table=joins.table(step.table), rest=_also(", ", rest), where=where)
 
 
 def delete(joins: Joins, step: Step, plan_id: UUID, *, bounded: bool = False) -> sql.Composed:
     """Deletes the rows of the slice; ``bounded``: at most ``row_limit`` of them."""
-    join = _cohort(joins, step, plan_id)
     if bounded:
         return sql.SQL(
             "WITH doomed AS MATERIALIZED ({rows}) DELETE FROM {table} d USING doomed WHERE {same}"
-        ).format(rows=_bounded_rows(joins, step, join), table=joins.table(step.table), same=_SAME_ROW)
-    return sql.SQL("DELETE FROM {table} t0 USING {rest} WHERE {where}").format(
-        table=joins.table(step.table), rest=_list(join.relations), where=_slice(join, step)
+        ).format(rows=_bounded_rows(joins, step, plan_id), table=joins.table(step.table), same=_SAME_ROW)
+    rest, where = _slice(joins, step, plan_id)
+    return sql.SQL("DELETE FROM {table} t0{rest} WHERE {where}").format(
+        table=joins.table(step.table), rest=_also(" USING ", rest), where=where
     )
 
 
@@ -72,7 +72,6 @@ def delete_together(joins: Joins, steps: tuple[Step, ...], plan_id: UUID) -> sql
 
 def anonymise(joins: Joins, step: Step, plan_id: UUID, *, bounded: bool = False) -> sql.Composed:
     """Writes the replacements into the rows of the slice that do not have them yet."""
-    join = _cohort(joins, step, plan_id)
     assignments = sql.SQL(", ").join(
         sql.SQL("{} = {}").format(
             sql.Identifier(name), _value(i, name, replacement, "d" if bounded else "t0")
@@ -83,16 +82,14 @@ def anonymise(joins: Joins, step: Step, plan_id: UUID, *, bounded: bool = False)
         return sql.SQL(
             "WITH doomed AS MATERIALIZED ({rows}) UPDATE {table} d SET {values} FROM doomed WHERE {same}"
         ).format(
-            rows=_bounded_rows(joins, step, join),
+            rows=_bounded_rows(joins, step, plan_id),
             table=joins.table(step.table),
             values=assignments,
             same=_SAME_ROW,
         )
-    return sql.SQL("UPDATE {table} t0 SET {values} FROM {rest} WHERE {where}").format(
-        table=joins.table(step.table),
-        values=assignments,
-        rest=_list(join.relations),
-        where=_slice(join, step),
+    rest, where = _slice(joins, step, plan_id)
+    return sql.SQL("UPDATE {table} t0 SET {values}{rest} WHERE {where}").format(
+        table=joins.table(step.table), values=assignments, rest=_also(" FROM ", rest), where=where
     )
 
 
@@ -102,13 +99,13 @@ def entangled(joins: Joins, step: Step, other: Path, plan_id: UUID, key_type: st
     if other_join is None:
         return None
     return sql.SQL(
-        "SELECT DISTINCT {anchor} FROM {table} t0, {rest} "
+        "SELECT DISTINCT {anchor} FROM {table} t0{rest} "
         "WHERE {where} AND {tie} AND {key} = ANY(%(held)s::{type}[])"
     ).format(
         anchor=join.anchor,
         table=joins.table(step.table),
-        rest=_list((*join.relations, *other_join.relations)),
-        where=_slice(join, step),
+        rest=_also(", ", (*join.relations, *other_join.relations)),
+        where=_joined_slice(join, step),
         tie=other_join.condition,
         key=other_join.anchor,
         type=sql.SQL(key_type),
@@ -118,10 +115,11 @@ def entangled(joins: Joins, step: Step, other: Path, plan_id: UUID, key_type: st
 _SAME_ROW = sql.SQL("d.ctid = doomed.ctid AND d.tableoid = doomed.tableoid")
 
 
-def _bounded_rows(joins: Joins, step: Step, join: Join) -> sql.Composed:
+def _bounded_rows(joins: Joins, step: Step, plan_id: UUID) -> sql.Composed:
+    rest, where = _slice(joins, step, plan_id)
     return sql.SQL(
-        "SELECT t0.ctid, t0.tableoid FROM {table} t0, {rest} WHERE {where} LIMIT %(row_limit)s"
-    ).format(table=joins.table(step.table), rest=_list(join.relations), where=_slice(join, step))
+        "SELECT t0.ctid, t0.tableoid FROM {table} t0{rest} WHERE {where} LIMIT %(row_limit)s"
+    ).format(table=joins.table(step.table), rest=_also(", ", rest), where=where)
 
 
 def _cohort(joins: Joins, step: Step, plan_id: UUID) -> Join:
@@ -130,26 +128,47 @@ def _cohort(joins: Joins, step: Step, plan_id: UUID) -> Join:
     return joins.to_cohort(step.path, plan_id)
 
 
-def _list(relations: tuple[sql.Composable, ...]) -> sql.Composed:
-    return sql.SQL(", ").join(relations)
+def _also(keyword: str, relations: tuple[sql.Composable, ...]) -> sql.Composed:
+    """The relations behind their keyword; nothing where there are none."""
+    return (
+        sql.SQL("{}{}").format(sql.SQL(keyword), sql.SQL(", ").join(relations))
+        if relations
+        else sql.Composed([])
+    )
 
 
-def _slice(join: Join, step: Step) -> sql.Composed:
+def _slice(joins: Joins, step: Step, plan_id: UUID) -> tuple[tuple[sql.Composable, ...], sql.Composable]:
+    """Relations and condition of the step's rows in one slice of the cohort.
+
+    Where the row holds the subject key itself, the keys are handed over as one array: PostgreSQL
+    then collects all row addresses first and visits each page once, not once per person.
+    """
+    if isinstance(step.path, KeyPath):
+        keys = sql.SQL(
+            "t0.{} = ANY(ARRAY(SELECT w.subject_key FROM {} w WHERE w.ordinal BETWEEN %(first)s AND %(last)s "
+            "AND NOT (w.ordinal = ANY(%(excluded)s::bigint[]))))"
+        ).format(sql.Identifier(step.path.column), cohort_table(plan_id))
+        return (), _still_different(keys, step)
+    join = _cohort(joins, step, plan_id)
+    return join.relations, _joined_slice(join, step)
+
+
+def _joined_slice(join: Join, step: Step) -> sql.Composed:
     return sql.SQL(
         "{} AND {anchor} BETWEEN %(first)s AND %(last)s AND NOT ({anchor} = ANY(%(excluded)s::bigint[]))"
-    ).format(_matching(join, step), anchor=join.anchor)
+    ).format(_still_different(join.condition, step), anchor=join.anchor)
 
 
-def _matching(join: Join, step: Step) -> sql.Composable:
-    """Rows of the cohort; of those that stay, only the ones that still differ from what they become."""
+def _still_different(condition: sql.Composable, step: Step) -> sql.Composable:
+    """Of the rows that stay, only the ones that still differ from what they become."""
     differing = [
         test
         for i, (name, replacement) in enumerate(step.replacements.items())
         if (test := _differs(i, name, replacement)) is not None
     ]
     if not differing:
-        return join.condition
-    return sql.SQL("{} AND ({})").format(join.condition, sql.SQL(" OR ").join(differing))
+        return condition
+    return sql.SQL("{} AND ({})").format(condition, sql.SQL(" OR ").join(differing))
 
 
 def _value(index: int, name: str, replacement: Replacement, alias: str) -> sql.Composable:
@@ -188,9 +207,9 @@ def replacement_parameters(step: Step) -> dict[str, Any]:
 def ordinals(joins: Joins, step: Step, plan_id: UUID) -> sql.Composed:
     """Who of the slice has rows that the step matches."""
     join = _cohort(joins, step, plan_id)
-    return sql.SQL("SELECT DISTINCT {anchor} FROM {table} t0, {rest} WHERE {where}").format(
+    return sql.SQL("SELECT DISTINCT {anchor} FROM {table} t0{rest} WHERE {where}").format(
         anchor=join.anchor,
         table=joins.table(step.table),
-        rest=_list(join.relations),
-        where=_slice(join, step),
+        rest=_also(", ", join.relations),
+        where=_joined_slice(join, step),
     )
