@@ -69,8 +69,7 @@ def _live_problems(config: Config) -> Iterator[Problem]:
                 schema = runtime().database(store.store).read_schema()
                 found = live.compare_with_live(store, schema, document, config.policy)
             else:
-                folders = runtime().bucket(store.store).top_folders()
-                found = live.compare_prefixes(store, folders, document)
+                found = live.compare_prefixes(store, runtime().bucket(store.store).folder_names, document)
         except Exception as error:  # noqa: BLE001 - one store that is down must not hide the others
             reason = " ".join(str(error).split())[:200]
             yield document.problem(

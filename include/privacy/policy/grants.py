@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from include.privacy.policy.data_map import BucketMap, DatabaseMap, Table
+from include.privacy.policy.live import mapped_folders
 from include.privacy.policy.policy import RecordAgeRule, Rule
 
 #: Our schema in each database: work tables and progress.
@@ -49,7 +50,7 @@ def database_grants(db: DatabaseMap, rules: Iterable[Rule] = (), role: str = "pr
 def s3_policy(bucket: BucketMap) -> dict[str, Any]:
     """An IAM policy document for one S3 bucket: the mapped prefixes only."""
     arn = f"arn:aws:s3:::{bucket.bucket}"
-    folders = _folders(bucket)
+    folders = mapped_folders(bucket)
     configuration = [
         "s3:GetBucketVersioning",
         "s3:GetLifecycleConfiguration",
@@ -65,8 +66,8 @@ def s3_policy(bucket: BucketMap) -> dict[str, Any]:
                 "Effect": "Allow",
                 "Action": ["s3:ListBucket", "s3:ListBucketVersions"],
                 "Resource": arn,
-                # The bare bucket is listed by folder, to notice a prefix that the map does not know.
-                "Condition": {"StringLike": {"s3:prefix": ["", *(f"{f}*" for f in folders)]}},
+                # What lies above them is listed by folder, to notice a prefix that the map does not know.
+                "Condition": {"StringLike": {"s3:prefix": [*_above(folders), *(f"{f}*" for f in folders)]}},
             },
             {
                 "Sid": "ReadConfiguration",
@@ -102,7 +103,7 @@ def gcs_role(bucket: BucketMap) -> dict[str, Any]:
     if any(b.lifecycle == "manage" for b in bucket.backups):
         on_bucket.append("storage.buckets.update")
     start = f"projects/_/buckets/{bucket.bucket}/objects/"
-    condition = " || ".join(f'resource.name.startsWith("{start}{f}")' for f in _folders(bucket))
+    condition = " || ".join(f'resource.name.startsWith("{start}{f}")' for f in mapped_folders(bucket))
     return {
         "bucket": bucket.bucket,
         "roles": {
@@ -158,8 +159,11 @@ def _privileges(db: DatabaseMap, name: str, table: Table, aged: set[str]) -> lis
     return [p for p in ("SELECT", "INSERT", "UPDATE", "DELETE") if p in wanted]
 
 
-def _folders(bucket: BucketMap) -> list[str]:
-    return [c.prefix.removesuffix("{subject}/") for c in bucket.content] + [b.prefix for b in bucket.backups]
+def _above(folders: Iterable[str]) -> list[str]:
+    """The folders that contain mapped ones, the bucket itself first."""
+    return sorted(
+        {"/".join(f.split("/")[:depth]) + "/" * bool(depth) for f in folders for depth in range(f.count("/"))}
+    )
 
 
 def _quoted(name: str) -> str:

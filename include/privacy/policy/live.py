@@ -5,7 +5,8 @@ Pure functions over the live schema as plain data; reading it is the store's aff
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 
 from include.privacy.policy.data_map import BucketMap, DatabaseMap, KeyPath, Path, ReferencePath, Table
 from include.privacy.policy.documents import Document, Loc
@@ -13,6 +14,7 @@ from include.privacy.policy.live_schema import LiveKey, LiveSchema, LiveTable
 from include.privacy.policy.policy import ObjectAgeRule, Policy, RecordAgeRule, SubjectLifecycleRule
 from include.privacy.policy.problems import Problem, suggestion
 
+_PLAIN = re.compile(r"([a-z][a-z_-]{0,30}/){1,4}")
 _LETS_GO = {"SET NULL", "SET DEFAULT"}
 
 
@@ -49,21 +51,46 @@ def compare_with_live(
 
 
 def compare_prefixes(
-    bucket: BucketMap, prefixes: Iterable[str], document: Document | None = None
+    bucket: BucketMap, folders: Callable[[str], Iterable[str]], document: Document | None = None
 ) -> list[Problem]:
-    """Top-level folders of a bucket that the map does not cover. Only the first folder is ever named."""
+    """Folders of a bucket that the map does not cover.
+
+    ``folders(prefix)`` lists the folders directly under a prefix, and the prefix itself when objects
+    lie in it. It is never asked below a mapped prefix: the names there are people's.
+    """
     file = document or Document(f"(data map of {bucket.store})")
-    mapped = [c.prefix.removesuffix("{subject}/") for c in bucket.content] + [
-        b.prefix for b in bucket.backups
-    ]
+    mapped = mapped_folders(bucket)
+    unknown: set[str] = set()
+    queue = [""]
+    while queue:
+        above = queue.pop()
+        for folder in folders(above):
+            if folder.startswith(tuple(mapped)):
+                continue
+            if folder != above and any(m.startswith(folder) for m in mapped):
+                queue.append(folder)
+            else:
+                unknown.add(_shown(folder))
     return [
         file.problem(
-            (), f"bucket {bucket.bucket} has objects under {prefix} that the map does not know",
+            (),
+            f"bucket {bucket.bucket} has objects {where} that the map does not know",
             "map the prefix under content or backups, or remove the objects",
         )
-        for prefix in sorted(set(prefixes))
-        if not any(prefix.startswith(known) or known.startswith(prefix) for known in mapped)
-    ]  # fmt: skip
+        for where in sorted(unknown)
+    ]
+
+
+def mapped_folders(bucket: BucketMap) -> list[str]:
+    """The folders that the map covers."""
+    return [c.prefix.removesuffix("{subject}/") for c in bucket.content] + [b.prefix for b in bucket.backups]
+
+
+def _shown(folder: str) -> str:
+    """A folder nobody mapped may be called after a person; only plain words are repeated."""
+    if not folder:
+        return "outside any folder"
+    return f"under {folder}" if _PLAIN.fullmatch(folder) else "under a folder whose name is not shown here"
 
 
 def _columns(name: str, table: Table, found: LiveTable, file: Document) -> Iterator[Problem]:

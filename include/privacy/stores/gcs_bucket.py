@@ -88,6 +88,14 @@ class GcsBucket:
             for page in self._list(prefix, delimiter="/").pages:
                 yield len(page.prefixes)
 
+    def folder_names(self, prefix: str) -> Iterator[str]:
+        """See :class:`ObjectBucket`."""
+        with told(self.name, "listing", "storage.objects.list"):
+            for page in self._list(prefix, delimiter="/", versions=True).pages:
+                yield from page.prefixes
+                if page.num_items:
+                    yield prefix
+
     def describe(self, objects: Sequence[ObjectVersion]) -> list[Details]:
         """No call: the listing said it."""
         return [found.details or Details({}) for found in objects]

@@ -117,6 +117,26 @@ class S3Bucket:
                 return
             token = {"ContinuationToken": answer["NextContinuationToken"]}
 
+    def folder_names(self, prefix: str) -> Iterator[str]:
+        """See :class:`ObjectBucket`."""
+        marker: dict[str, Any] = {}
+        while True:
+            with told(self.name, "listing versions", "s3:ListBucketVersions"):
+                answer = self._client.list_object_versions(
+                    Bucket=self.name, Prefix=prefix, Delimiter="/", **marker
+                )
+            names = {found["Prefix"] for found in answer.get("CommonPrefixes", ())}
+            # Some servers that speak S3 ignore the delimiter here and list everything.
+            for found in [*answer.get("Versions", ()), *answer.get("DeleteMarkers", ())]:
+                folder, slash, _ = found["Key"].removeprefix(prefix).partition("/")
+                names.add(f"{prefix}{folder}/" if slash else prefix)
+            yield from sorted(names)
+            if not answer.get("IsTruncated"):
+                return
+            marker = {"KeyMarker": answer["NextKeyMarker"]}
+            if version := answer.get("NextVersionIdMarker"):
+                marker["VersionIdMarker"] = version
+
     def describe(self, objects: Sequence[ObjectVersion]) -> list[Details]:
         """One HeadObject each, a few at a time."""
         if len(objects) < 2:

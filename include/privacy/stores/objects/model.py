@@ -198,6 +198,9 @@ class ObjectBucket(Protocol):
     def folders(self, prefix: str) -> Iterator[int]:
         """Page by page, how many folders lie directly under the prefix."""
 
+    def folder_names(self, prefix: str) -> Iterator[str]:
+        """The folders directly under the prefix, in any version; the prefix itself for objects in it."""
+
     def describe(self, objects: Sequence[ObjectVersion]) -> list[Details]:
         """A closer look at each, in order."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from uuid import UUID
 
@@ -241,6 +241,13 @@ class ObjectStore:
             require_utc(as_of),
             held=holds_collection(holds, self.name, backup.prefix),
         )
+
+    def folder_names(self, prefix: str) -> Iterator[str]:
+        """The folders directly under a prefix: what the map is compared with.
+
+        Names below a content prefix are personal; ask only above the mapped prefixes.
+        """
+        return self._bucket.folder_names(prefix)
 
     def captures(self, prefix: str) -> CaptureSpan:
         """Oldest and newest capture time under a backup prefix."""
