@@ -44,7 +44,8 @@ def test_the_workspace_is_the_one_that_the_store_uses() -> None:
 
 def test_the_s3_policy_names_the_mapped_prefixes_only(config: Config) -> None:
     document = s3_policy(archive(config))
-    objects = document["Statement"][2]
+    listed, _, objects = document["Statement"]
+    assert listed["Condition"]["StringLike"]["s3:prefix"] == ["", "backups/", "files/*", "backups/people/*"]
     assert objects["Resource"] == [
         "arn:aws:s3:::some-archive/files/*",
         "arn:aws:s3:::some-archive/backups/people/*",

@@ -197,8 +197,29 @@ def test_the_root_key_must_be_unique(config: Config, schema: LiveSchema) -> None
     assert "root.key: is not unique in the database" in messages(config, replace(live, tables=tables))
 
 
-def test_a_folder_of_a_bucket_that_the_map_does_not_know_is_a_problem(config: Config) -> None:
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        (["files/7/avatar.png", "backups/people/2026/dump"], []),
+        (["exports/all.csv"], ["under exports/"]),
+        (["backups/other/dump"], ["under backups/other/"]),
+        (["backups/loose.dump"], ["under backups/"]),
+        (["loose.csv"], ["outside any folder"]),
+        (["ann@example.org/x", "Bob/x"], ["under a folder whose name is not shown here"]),
+    ],
+)
+def test_objects_that_the_map_does_not_cover_are_a_problem(
+    config: Config, keys: list[str], expected: list[str]
+) -> None:
     bucket = config.data_map["archive"]
     assert isinstance(bucket, BucketMap)
-    (found,) = compare_prefixes(bucket, ["files/", "backups/", "exports/"], config.documents["archive"])
-    assert "objects under exports/ that the map does not know" in found.message
+    asked = []
+
+    def folders(prefix: str) -> set[str]:
+        asked.append(prefix)
+        below = [k.removeprefix(prefix) for k in keys if k.startswith(prefix)]
+        return {prefix + b.split("/")[0] + "/" if "/" in b else prefix for b in below}
+
+    found = compare_prefixes(bucket, folders, config.documents["archive"])
+    assert [p.message.split(" has objects ")[1].split(" that the map")[0] for p in found] == expected
+    assert set(asked) <= {"", "backups/"}, "names below a mapped prefix are people's"
