@@ -15,8 +15,10 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import LiteralString
 
 import psycopg
+from psycopg import sql
 
 from include.sandbox import setup, verify
 from include.sandbox.airflow import Airflow, start_airflow
@@ -31,6 +33,7 @@ from include.sandbox.world import World, stop_world
 
 RETENTION = ("enforce_database_retention", "enforce_backup_retention")
 ERASURE = "fulfil_erasure_requests"
+HOLD = "place_legal_hold"
 PATIENCE = 300.0  # seconds for all runs; they take a fraction of it
 CLOSED = frozenset({"completed", "completed_with_retention", "refused", "withdrawn"})
 
@@ -66,12 +69,14 @@ def run(people: int, folder: Path, story: Story) -> bool:
     setup.privacy(airflow, "check", "--live")
 
     stores = setup.stores(world)
-    wanted = [MARKERS[1].account_id, _somebody_active(world)]
-    before = verify.take_baseline(stores, wanted, as_of)
+    wanted = [MARKERS[1].account_id, _somebody(world, "status = 'active'", 20)]
+    held = _somebody(world, "deleted_at <= now() - interval '31 days'", 3)
+    before = verify.take_baseline(stores, wanted, as_of, [held])
     api = airflow.api()
-    api.wait_for_dags({*RETENTION, ERASURE}, seconds=60)
+    api.wait_for_dags({*RETENTION, ERASURE, HOLD}, seconds=60)
     for dag_id in api.dags():
         api.unpause(dag_id)
+    _place_hold(api, held, story)
 
     requests = _ask_for_erasure(world, wanted, story)
     runs = [api.trigger(dag_id, {"as_of": as_of.isoformat(), "dry_run": False}) for dag_id in RETENTION]
@@ -95,15 +100,31 @@ def run(people: int, folder: Path, story: Story) -> bool:
     return all(check.ok for check in checks)
 
 
-def _somebody_active(world: World) -> int:
+def _somebody(world: World, condition: LiteralString, offset: int) -> int:
     with psycopg.connect(world.dsn("accounts")) as accounts:
         row = accounts.execute(
-            "SELECT id FROM accounts WHERE status = 'active' AND id < %s ORDER BY id LIMIT 1 OFFSET 20",
-            [MARKERS[0].account_id],
+            sql.SQL("SELECT id FROM accounts WHERE {} AND id < %s ORDER BY id LIMIT 1 OFFSET %s").format(
+                sql.SQL(condition)
+            ),
+            [MARKERS[0].account_id, offset],
         ).fetchone()
     if row is None:
-        raise SandboxError("the platform has nobody active who could ask for erasure")
+        raise SandboxError(f"the platform has nobody with {condition}; use more people")
     return int(row[0])
+
+
+def _place_hold(api: AirflowApi, account: int, story: Story) -> None:
+    """Counsel fills in the form of ``place_legal_hold`` for somebody who is due for the purge."""
+    story.say("Placing a legal hold on somebody who is due for the purge, with the form of place_legal_hold")
+    form = {"scope": "subject", "account_id": str(account), "matter": "2026-117", "reason": "litigation"}
+    placed = api.trigger(HOLD, form)
+    deadline = time.monotonic() + 60
+    while not (placed := api.run(placed)).ended:
+        if time.monotonic() > deadline:
+            raise AirflowApiError(f"{HOLD} was not over after 60 s")
+        time.sleep(0.3)
+    if placed.state != "success":
+        raise AirflowApiError(f"{HOLD} failed; its log says why")
 
 
 def _ask_for_erasure(world: World, people: Sequence[int], story: Story) -> list[str]:

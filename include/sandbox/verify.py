@@ -48,6 +48,8 @@ PRACTICE_COLUMNS = (
     ("access_log", "account_id"), ("leaderboard", "account_id"),
 )  # fmt: skip
 
+ATTEMPTS_OF = "SELECT count(*) FROM attempts WHERE learner_id = ANY(%s)"
+
 
 @dataclass(frozen=True)
 class Check:
@@ -79,10 +81,12 @@ class Baseline:
     as_of: datetime
     due: frozenset[int]
     requested: frozenset[int]
+    held: frozenset[int]
     emails: frozenset[str]
     accounts: frozenset[int]
     rows: dict[str, int]
     own_attempts: int
+    held_attempts: int
     invoices: int
     content: dict[str, int]
     archives: dict[str, dict[str, datetime]] = field(default_factory=dict)
@@ -93,9 +97,11 @@ class Baseline:
         return self.due | self.requested
 
 
-def take_baseline(stores: Stores, requested: Iterable[int], as_of: datetime) -> Baseline:
+def take_baseline(
+    stores: Stores, requested: Iterable[int], as_of: datetime, held: Iterable[int] = ()
+) -> Baseline:
     """Look at the stores before anything is done. ``as_of`` is the instant the rules will be applied at."""
-    wanted = frozenset(requested)
+    wanted, on_hold = frozenset(requested), frozenset(held)
     with psycopg.connect(stores.accounts_dsn) as accounts, psycopg.connect(stores.practice_dsn) as practice:
         due = frozenset(
             row[0]
@@ -105,6 +111,7 @@ def take_baseline(stores: Stores, requested: Iterable[int], as_of: datetime) -> 
                 {"end": SERVICE_END, "purge": PURGE, "as_of": as_of},
             )
         )
+        due -= on_hold
         erased = list(due | wanted)
         emails = frozenset(
             row[0]
@@ -118,6 +125,7 @@ def take_baseline(stores: Stores, requested: Iterable[int], as_of: datetime) -> 
             as_of=as_of,
             due=due,
             requested=wanted,
+            held=on_hold,
             emails=emails,
             accounts=frozenset(row[0] for row in accounts.execute("SELECT id FROM accounts")),
             rows={
@@ -125,7 +133,8 @@ def take_baseline(stores: Stores, requested: Iterable[int], as_of: datetime) -> 
                 "attempts": _one(practice, "SELECT count(*) FROM attempts"),
                 "learners": _one(practice, "SELECT count(*) FROM learners"),
             },
-            own_attempts=_one(practice, "SELECT count(*) FROM attempts WHERE learner_id = ANY(%s)", [erased]),
+            own_attempts=_one(practice, ATTEMPTS_OF, [erased]),
+            held_attempts=_one(practice, ATTEMPTS_OF, [list(on_hold)]),
             invoices=_one(accounts, "SELECT count(*) FROM invoices"),
             content=_content(stores),
             archives=_archives(stores),
@@ -171,6 +180,14 @@ def check_people(stores: Stores, before: Baseline) -> list[Check]:
                 f"{attempts:,}",
             )
         )
+        if before.held:
+            accounts_left = _one(
+                accounts, "SELECT count(*) FROM accounts WHERE id = ANY(%s)", [list(before.held)]
+            )
+            attempts_left = _one(practice, ATTEMPTS_OF, [list(before.held)])
+            ok = (accounts_left, attempts_left) == (len(before.held), before.held_attempts)
+            statement = f"the person on legal hold is still there, with {before.held_attempts} attempts"
+            checks.append(Check("P4.4", statement, ok, f"{accounts_left} accounts, {attempts_left} attempts"))
         invoices = _one(accounts, "SELECT count(*) FROM invoices")
         checks.append(
             Check(

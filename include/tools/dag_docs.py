@@ -80,22 +80,26 @@ def _constant(node: ast.expr, tree: ast.Module) -> ast.expr:
 
 
 def _schedule(node: ast.expr | None, tree: ast.Module) -> str:
+    """In words: ``15 2 * * * UTC; asset approved_plans``."""
     if node is None or (isinstance(node, ast.Constant) and node.value is None):
         return "by hand"
     node = _constant(node, tree)
-    return str(node.value) if isinstance(node, ast.Constant) else _inline(node, tree)
-
-
-def _inline(node: ast.expr, tree: ast.Module) -> str:
-    """Source of an expression with the strings in it kept readable."""
-    if isinstance(node, ast.Call):
-        parts = [_inline(_constant(a, tree), tree) for a in node.args]
-        parts += [f"{k.arg}={_inline(_constant(k.value, tree), tree)}" for k in node.keywords if k.arg]
-        return f"{ast.unparse(node.func)}({', '.join(parts)})"
+    if isinstance(node, ast.Constant):
+        return str(node.value)
     if isinstance(node, ast.BinOp):
-        symbol = {ast.BitOr: "or", ast.BitAnd: "and"}.get(type(node.op))
-        if symbol:
-            return f"{_inline(node.left, tree)} {symbol} {_inline(node.right, tree)}"
+        return f"{_schedule(node.left, tree)}; {_schedule(node.right, tree)}"
+    if isinstance(node, ast.List | ast.Tuple):
+        return "; ".join(_schedule(e, tree) for e in node.elts)
+    if isinstance(node, ast.Call):
+        keywords = {k.arg: k.value for k in node.keywords}
+        name = ast.unparse(node.func).split(".")[-1]
+        if name == "Asset" and node.args:
+            return f"asset {_text(node.args[0])}"
+        if name == "CronTriggerTimetable" and node.args:
+            zone = keywords.get("timezone")
+            return f"{_text(node.args[0])} {_text(zone) if zone else 'UTC'}"
+        if name == "AssetOrTimeSchedule":
+            return f"{_schedule(keywords.get('timetable'), tree)}; {_schedule(keywords.get('assets'), tree)}"
     return ast.unparse(node)
 
 
