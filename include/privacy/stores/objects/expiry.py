@@ -44,39 +44,37 @@ class Expiry:
 
     def second_look(self) -> Iterator[Part]:
         """Markers without data, manifests without archive, and due data still there."""
-        archive = _Archive()
-        for page, due in self._judged(self._bucket.versions(self._backup.prefix)):
-            ready: list[ObjectVersion] = []
-            for found, is_due in zip(page, due, strict=True):
-                folder = archive_folder(self._backup, found.key)
-                ready += archive.next(folder, found.key)
-                is_manifest = self.times.is_manifest(found.key)
-                if found.kind is Kind.version and is_due and not is_manifest:
-                    ready.append(found)
-                archive.add(found, is_manifest=is_manifest, is_due=is_due)
+        for _, ready in self._walk(due_data_counts=True):
             yield self._part(ready)
-        yield self._part(archive.end())
 
     def count(self) -> DueCount:
         """What both looks would remove, without removing anything."""
-        count, key, markers, survives = DueCount(), "", 0, False
-        for page, due in self._judged(self._bucket.versions(self._backup.prefix)):
-            count.total += len(page)
-            for found, is_due in zip(page, due, strict=True):
-                if found.key != key:
-                    count.due += 0 if survives else markers
-                    key, markers, survives = found.key, 0, False
-                if found.kind is Kind.marker:
-                    markers += 1
-                elif is_due:
-                    count.due += 1
-                else:
-                    survives = True
-        count.due += 0 if survives else markers
+        count = DueCount()
+        for size, ready in self._walk(due_data_counts=False):
+            count.total += size
+            count.due += len(ready)
         for page in self._bucket.uploads(self._backup.prefix):
             count.total += len(page)
             count.due += sum(o.modified <= self._cutoff for o in page)
         return count
+
+    def _walk(self, *, due_data_counts: bool) -> Iterator[tuple[int, list[ObjectVersion]]]:
+        """Page sizes and what may go. ``due_data_counts``: as long as it is there, due data, too,
+        keeps its markers and its manifest; otherwise it is taken for gone already.
+        """
+        archive = _Archive()
+        for page, due in self._judged(self._bucket.versions(self._backup.prefix)):
+            ready: list[ObjectVersion] = []
+            for found, is_due in zip(page, due, strict=True):
+                ready += archive.next(archive_folder(self._backup, found.key), found.key)
+                is_manifest = self.times.is_manifest(found.key)
+                if found.kind is Kind.version and is_due and not is_manifest:
+                    ready.append(found)
+                    if not due_data_counts:
+                        continue
+                archive.add(found, is_due_manifest=is_manifest and is_due)
+            yield len(page), ready
+        yield 0, archive.end()
 
     def _judged(
         self, pages: Iterator[list[ObjectVersion]]
@@ -94,7 +92,7 @@ class _Archive:
     def __init__(self) -> None:
         self._folder: str | None = None
         self._key = ""
-        self._data_in_folder = self._data_under_key = False
+        self._data_in_folder = self._data_under_key = self._manifest_under_key = False
         self._markers: list[ObjectVersion] = []
         self._manifests: list[ObjectVersion] = []
 
@@ -109,12 +107,13 @@ class _Archive:
         self._key = key
         return ready
 
-    def add(self, found: ObjectVersion, *, is_manifest: bool, is_due: bool) -> None:
+    def add(self, found: ObjectVersion, *, is_due_manifest: bool) -> None:
         """Note one entry of the current key."""
         if found.kind is Kind.marker:
             self._markers.append(found)
-        elif is_manifest and is_due:
+        elif is_due_manifest:
             self._manifests.append(found)
+            self._manifest_under_key = True
         else:
             self._data_under_key = self._data_in_folder = True
 
@@ -123,10 +122,14 @@ class _Archive:
         return self._end_key() + self._end_folder()
 
     def _end_key(self) -> list[ObjectVersion]:
-        # A marker over a manifest goes one look later than the manifest.
-        over_manifest = any(m.key == self._key for m in self._manifests)
-        ready = [] if self._data_under_key or over_manifest else self._markers
-        self._markers, self._data_under_key = [], False
+        ready = self._markers
+        if self._data_under_key:
+            ready = []
+        elif self._manifest_under_key:
+            # They go, or stay, with the manifest.
+            self._manifests += self._markers
+            ready = []
+        self._markers, self._data_under_key, self._manifest_under_key = [], False, False
         return ready
 
     def _end_folder(self) -> list[ObjectVersion]:
