@@ -28,7 +28,7 @@ P4.3, P4.4, P5.3, P5.4
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import Asset, AssetOrTimeSchedule, CronTriggerTimetable, Param, TriggerRule, dag, task
 
-from include.dag_defaults import ERASING_TIMEOUT, START, RETENTION_POOL, Tag, default_args
+from include.dag_defaults import ERASING_TIMEOUT, RETENTION_POOL, START, Tag, default_args
 from include.privacy.retention import buckets, cohorts, guard, report
 from include.privacy.steps import concluding, executing, planning, probing, runs
 
@@ -59,7 +59,7 @@ def enforce_backup_retention():
     rule = "{{ task.op_kwargs['rule'] }}"
     planned = (
         task(planning.plan, pool=RETENTION_POOL, map_index_template=rule)
-        .partial(run_id=run)
+        .partial(ledger_run=run)
         .expand_kwargs(items)
     )
     cleared = task(guard.guard, trigger_rule=TriggerRule.ALL_DONE)(run, items)
@@ -75,18 +75,18 @@ def enforce_backup_retention():
             execution_timeout=ERASING_TIMEOUT,
             map_index_template=store,
         )
-        .partial(run_id=run)
+        .partial(ledger_run=run)
         .expand_kwargs(task(executing.shards)(cleared))
     )
     looks = task(probing.probes, trigger_rule=TriggerRule.ALL_DONE)(run, cleared)
     probed = (
         task(probing.probe, pool=RETENTION_POOL, map_index_template=store)
-        .partial(run_id=run)
+        .partial(ledger_run=run)
         .expand_kwargs(looks)
     )
     differences = (
         task(buckets.compare_lifecycle, map_index_template="{{ task.op_kwargs['rule_id'] }}")
-        .partial(run_id=run)
+        .partial(ledger_run=run)
         .expand(rule_id=task(buckets.object_age_rules)())
     )
     concluded = task(concluding.conclude, trigger_rule=TriggerRule.ALL_DONE)(run, items)

@@ -28,7 +28,7 @@ P2.4, P4.1, P4.2, P4.4
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import Asset, AssetOrTimeSchedule, CronTriggerTimetable, Param, TriggerRule, dag, task
 
-from include.dag_defaults import ERASING_TIMEOUT, START, RETENTION_POOL, Tag, default_args
+from include.dag_defaults import ERASING_TIMEOUT, RETENTION_POOL, START, Tag, default_args
 from include.privacy.retention import cohorts, guard, lifecycle, report
 from include.privacy.steps import concluding, executing, planning, probing, runs
 
@@ -59,7 +59,7 @@ def enforce_database_retention():
     items = task(cohorts.freeze_cohorts, pool=RETENTION_POOL)(run)
     planned = (
         task(planning.plan, pool=RETENTION_POOL, map_index_template="{{ task.op_kwargs['store'] }}")
-        .partial(run_id=run)
+        .partial(ledger_run=run)
         .expand_kwargs(items)
     )
     cleared = task(guard.guard, trigger_rule=TriggerRule.ALL_DONE)(run, items)
@@ -71,19 +71,19 @@ def enforce_database_retention():
     label = "{{ task.op_kwargs['store'] }} {{ task.op_kwargs['shard'] }}"
     executed = (
         task(executing.execute, task_id="execute_dependents", map_index_template=label, **work)
-        .partial(run_id=run)
+        .partial(ledger_run=run)
         .expand_kwargs(task(executing.shards)(cleared))
     )
     roots = task(executing.release_roots, trigger_rule=TriggerRule.ALL_DONE)(run, cleared)
     rooted = (
         task(executing.execute, task_id="execute_root", map_index_template=label, **work)
-        .partial(run_id=run)
+        .partial(ledger_run=run)
         .expand_kwargs(roots)
     )
     looks = task(probing.probes, trigger_rule=TriggerRule.ALL_DONE)(run, cleared)
     probed = (
         task(probing.probe, pool=RETENTION_POOL, map_index_template="{{ task.op_kwargs['store'] }}")
-        .partial(run_id=run)
+        .partial(ledger_run=run)
         .expand_kwargs(looks)
     )
     concluded = task(concluding.conclude, trigger_rule=TriggerRule.ALL_DONE)(run, items)

@@ -39,7 +39,7 @@ from airflow.sdk import (
 )
 from privacy_doorbell import SqsDoorbell
 
-from include.dag_defaults import ERASING_TIMEOUT, START, REQUESTS_POOL, Tag, default_args
+from include.dag_defaults import ERASING_TIMEOUT, REQUESTS_POOL, START, Tag, default_args
 from include.privacy.requests import claiming, closing, intake
 from include.privacy.steps import executing, planning, probing, runs
 
@@ -76,7 +76,7 @@ def fulfil_erasure_requests():
     store = "{{ task.op_kwargs['store'] }}"
     planned = (
         task(planning.plan, pool=REQUESTS_POOL, map_index_template=store)
-        .partial(run_id=run)
+        .partial(ledger_run=run)
         .expand_kwargs(items)
     )
     cleared = task(claiming.complete_cohorts, trigger_rule=TriggerRule.ALL_DONE)(items)
@@ -84,19 +84,19 @@ def fulfil_erasure_requests():
     label = "{{ task.op_kwargs['store'] }} {{ task.op_kwargs['shard'] }}"
     executed = (
         task(executing.execute, task_id="execute_dependents", map_index_template=label, **work)
-        .partial(run_id=run)
+        .partial(ledger_run=run)
         .expand_kwargs(task(executing.shards)(cleared))
     )
     roots = task(executing.release_roots, trigger_rule=TriggerRule.ALL_DONE)(run, cleared)
     rooted = (
         task(executing.execute, task_id="execute_root", map_index_template=label, **work)
-        .partial(run_id=run)
+        .partial(ledger_run=run)
         .expand_kwargs(roots)
     )
     looks = task(probing.probes, trigger_rule=TriggerRule.ALL_DONE)(run, cleared)
     probed = (
         task(probing.probe, pool=REQUESTS_POOL, map_index_template=store)
-        .partial(run_id=run)
+        .partial(ledger_run=run)
         .expand_kwargs(looks)
     )
     closed = task(closing.close_requests, trigger_rule=TriggerRule.ALL_DONE)(run, received, items)

@@ -25,7 +25,7 @@ P4.2, P6.3
 
 from airflow.sdk import CronTriggerTimetable, Param, TriggerRule, dag, task
 
-from include.dag_defaults import START, REQUESTS_POOL, Tag, default_args
+from include.dag_defaults import REQUESTS_POOL, START, Tag, default_args
 from include.privacy.requests import probing_again
 from include.privacy.steps import runs
 
@@ -57,7 +57,7 @@ def probe_again():
             pool=REQUESTS_POOL,
             map_index_template="{{ task.op_kwargs['store'] }}",
         )
-        .partial(run_id=run)
+        .partial(ledger_run=run)
         .expand_kwargs(due)
     )
     probed >> task(probing_again.report, trigger_rule=TriggerRule.ALL_DONE)(run)

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 ORIGIN = "erasure_requests"
 
 
-def claim(run_id: str, *, params: Mapping[str, Any] | None = None) -> list[Item]:
+def claim(ledger_run: str, *, params: Mapping[str, Any] | None = None) -> list[Item]:
     """Claim what waits, freeze the people of the new ones, and return the items of all cohorts.
 
     A request that an interrupted run had begun goes on with the cohort frozen then: what identified
@@ -30,7 +30,7 @@ def claim(run_id: str, *, params: Mapping[str, Any] | None = None) -> list[Item]
     not exist is answered at once.
     """
     ledger = runtime().ledger()
-    claimed = ledger.claim_erasures(UUID(run_id), request_ids((params or {}).get("request_ids")))
+    claimed = ledger.claim_erasures(UUID(ledger_run), request_ids((params or {}).get("request_ids")))
     begun = ledger.cohorts_of_requests([r.id for r in claimed])
     holds = ledger.holds()
     fresh = [r for r in claimed if r.id not in begun and not _parked(r, holds)]
@@ -42,7 +42,7 @@ def claim(run_id: str, *, params: Mapping[str, Any] | None = None) -> list[Item]
     cohorts = list(dict.fromkeys(begun.values()))
     if fresh:
         keys = dict.fromkeys(str(r.subject_key) for r in fresh)
-        cohort = ledger.freeze_cohort(members(keys), ORIGIN, UUID(run_id), [r.id for r in fresh])
+        cohort = ledger.freeze_cohort(members(keys), ORIGIN, UUID(ledger_run), [r.id for r in fresh])
         cohorts.append(cohort.id)
     log.info("claimed %d requests: %d new, %d resumed", len(claimed), len(fresh), len(begun))
     return [item for cohort_id in dict.fromkeys(cohorts) for item in items_of_cohort(cohort_id)]

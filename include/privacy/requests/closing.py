@@ -35,7 +35,7 @@ class Judgement:
 
 
 def close_requests(
-    run_id: str, received: dict[str, int] | None = None, items: list[Item] | None = None
+    ledger_run: str, received: dict[str, int] | None = None, items: list[Item] | None = None
 ) -> dict[str, int]:
     """Close every request of the run's cohorts that is done, conclude the cohorts, end the run.
 
@@ -46,10 +46,10 @@ def close_requests(
     undone = [name for name, result in (("receive", received), ("claim", items)) if result is None]
     items = items or []
     counts: Counter[str] = Counter()
-    run = read_run(run_id)
+    run = read_run(ledger_run)
     for cohort_id in cohort_ids(items):
         counts.update(_close_cohort(cohort_id, of_cohort(items, cohort_id), run.as_of))
-    conclude(run_id, items)
+    conclude(ledger_run, items)
     open_ = counts["open"] + counts["failed"]
     summary = {
         "as_of": run.as_of.isoformat(),
@@ -57,7 +57,7 @@ def close_requests(
         "received": received,
         "undone": undone,
     }
-    runtime().ledger().close_run(UUID(run_id), summary)
+    runtime().ledger().close_run(UUID(ledger_run), summary)
     log.info("requests: %s", dict(counts) or "none waited")
     if undone:
         raise RequestsOpenError(

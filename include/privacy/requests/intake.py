@@ -22,14 +22,14 @@ WAIT_FOR_OPENING = timedelta(hours=1)
 """How long a verification may be ahead of the request that it belongs to."""
 
 
-def receive(run_id: str) -> dict[str, int]:
+def receive(ledger_run: str) -> dict[str, int]:
     """Take every waiting erasure row of the inbox; returns counts by what became of it.
 
     Each row is judged alone. The row is marked as taken after the ledger has it, and the ledger
     knows a request by the platform's id, so that a crash in between repeats nothing.
     """
     counts: Counter[str] = Counter()
-    run = read_run(run_id)
+    run = read_run(ledger_run)
 
     def handle(letter: Letter) -> bool:
         outcome = _handle(letter, run.as_of)

@@ -17,13 +17,13 @@ class CameBackError(FindingError):
     """Data of erased people were found again; the message has stores and counts only."""
 
 
-def due_probes(run_id: str) -> list[Probe]:
+def due_probes(ledger_run: str) -> list[Probe]:
     """The probes that are due."""
-    found = runtime().ledger().due_probes(read_run(run_id).as_of)
+    found = runtime().ledger().due_probes(read_run(ledger_run).as_of)
     return [Probe(plan_id=str(p.plan_id), store=p.store) for p in found if p.cohort_id]
 
 
-def probe_again(run_id: str, plan_id: str, store: str) -> dict[str, int]:
+def probe_again(ledger_run: str, plan_id: str, store: str) -> dict[str, int]:
     """Look for everybody in the plan's cohort once more; returns how much is left."""
     ledger = runtime().ledger()
     plan = ledger.plan(UUID(plan_id))
@@ -33,17 +33,17 @@ def probe_again(run_id: str, plan_id: str, store: str) -> dict[str, int]:
         result = adapter.probe(plan, ledger.cohort(plan.cohort_id))
     finally:
         adapter.finish(plan)
-    ledger.record_probe(plan.id, result, read_run(run_id).as_of)
+    ledger.record_probe(plan.id, result, read_run(ledger_run).as_of)
     remaining = sum(result.remaining.values())
     if remaining:
         log.error("store %s: %d found again", store, remaining)
     return {"remaining": remaining}
 
 
-def report(run_id: str) -> dict[str, int]:
+def report(ledger_run: str) -> dict[str, int]:
     """Destroy the cohorts that nothing needs any more, record what came back, end the run."""
     ledger = runtime().ledger()
-    run = read_run(run_id)
+    run = read_run(ledger_run)
     still_due = [p for p in ledger.due_probes(run.as_of) if p.cohort_id]
     back: dict[str, int] = {}
     for probe in still_due:
@@ -53,7 +53,7 @@ def report(run_id: str) -> dict[str, int]:
             oldest = max(run.as_of - p.due_at for p in still_due if p.store == store)
             note = "data of erased people came back, or could not be looked for"
             ledger.record_breach(
-                UUID(run_id), "second_probe", store, back[store], max(oldest, timedelta(0)), note
+                UUID(ledger_run), "second_probe", store, back[store], max(oldest, timedelta(0)), note
             )
         else:
             ledger.resolve_breaches("second_probe", store, run.as_of)
@@ -62,7 +62,7 @@ def report(run_id: str) -> dict[str, int]:
         ledger.destroy_cohort(cohort_id)
         destroyed += 1
     ledger.close_run(
-        UUID(run_id), {"as_of": run.as_of.isoformat(), "back": back, "cohorts_destroyed": destroyed}
+        UUID(ledger_run), {"as_of": run.as_of.isoformat(), "back": back, "cohorts_destroyed": destroyed}
     )
     if back:
         raise CameBackError(f"second probe not clean (plans per store): {back}")

@@ -16,7 +16,7 @@ def object_age_rules() -> list[str]:
     return [r.id for r in runtime().config().policy.rules if isinstance(r, ObjectAgeRule)]
 
 
-def compare_lifecycle(run_id: str, rule_id: str) -> list[str]:
+def compare_lifecycle(ledger_run: str, rule_id: str) -> list[str]:
     """Compare the bucket's lifecycle with what the rule needs, and set ours where the map lets us.
 
     Returns what still differs. A dry run changes nothing.
@@ -24,7 +24,7 @@ def compare_lifecycle(run_id: str, rule_id: str) -> list[str]:
     rule = runtime().config().policy.rule(rule_id)
     if not isinstance(rule, ObjectAgeRule):
         raise TypeError(f"rule {rule_id!r} does not expire objects")
-    report = runtime().bucket(rule.store).bucket_lifecycle(rule, apply=not read_run(run_id).dry_run)
+    report = runtime().bucket(rule.store).bucket_lifecycle(rule, apply=not read_run(ledger_run).dry_run)
     for line in report.differences:
         log.warning(
             "rule %s, store %s%s: %s", rule.id, rule.store, " (set now)" if report.applied else "", line

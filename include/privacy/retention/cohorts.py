@@ -21,17 +21,17 @@ DECIDE_WITHIN = timedelta(days=5)
 """How long a parked plan waits. Then it expires and is asked anew with that day's count."""
 
 
-def freeze_cohorts(run_id: str) -> list[Item]:
+def freeze_cohorts(ledger_run: str) -> list[Item]:
     """The items of a database run: interrupted and decided cohorts, then whoever is due now.
 
     People in a cohort that an earlier run left, or that waits for a decision, are not frozen again.
     """
-    run = read_run(run_id)
+    run = read_run(ledger_run)
     ledger = runtime().ledger()
     items: list[Item] = []
     busy: set[str] = set()
     if not run.dry_run:
-        _expire_stale(run_id)
+        _expire_stale(ledger_run)
         rows = ledger.plans_in(("awaiting_approval", "approved", "executing", "executed"), kind=run.kind)
         for cohort_id in dict.fromkeys(r.plan.cohort_id for r in rows if r.plan.cohort_id):
             busy |= {m.key for m in ledger.cohort(cohort_id).members()}
@@ -41,30 +41,30 @@ def freeze_cohorts(run_id: str) -> list[Item]:
         waiting = set()
     for rule in runtime().config().policy.rules:
         if isinstance(rule, SubjectLifecycleRule) and rule.action == "purge":
-            items += _freeze(run_id, rule, busy)
+            items += _freeze(ledger_run, rule, busy)
         elif isinstance(rule, RecordAgeRule) and rule.id not in waiting:
-            items.append(item_of_rule(UUID(run_id), rule.id, rule.store))
+            items.append(item_of_rule(UUID(ledger_run), rule.id, rule.store))
     return items
 
 
-def list_backup_rules(run_id: str) -> list[Item]:
+def list_backup_rules(ledger_run: str) -> list[Item]:
     """The items of a backup run: what was approved, then every object-age rule that is not waiting."""
-    run = read_run(run_id)
+    run = read_run(ledger_run)
     items: list[Item] = []
     waiting: set[str | None] = set()
     if not run.dry_run:
-        _expire_stale(run_id)
+        _expire_stale(ledger_run)
         rows = runtime().ledger().plans_in(("awaiting_approval", "approved", "executing"), kind=run.kind)
         items += _left_over(r.plan for r in rows if r.state != "awaiting_approval")
         waiting = {r.plan.rule for r in rows if r.state == "awaiting_approval"}
     for rule in runtime().config().policy.rules:
         if isinstance(rule, ObjectAgeRule) and rule.id not in waiting:
-            items.append(item_of_rule(UUID(run_id), rule.id, rule.store))
+            items.append(item_of_rule(UUID(ledger_run), rule.id, rule.store))
     return items
 
 
-def _freeze(run_id: str, rule: SubjectLifecycleRule, busy: set[str]) -> list[Item]:
-    run = read_run(run_id)
+def _freeze(ledger_run: str, rule: SubjectLifecycleRule, busy: set[str]) -> list[Item]:
+    run = read_run(ledger_run)
     root = runtime().database(rule.store)
     due = [key for key in root.due_keys(rule, as_of=run.as_of) if key not in busy]
     held = runtime().ledger().holds().subjects
@@ -72,7 +72,7 @@ def _freeze(run_id: str, rule: SubjectLifecycleRule, busy: set[str]) -> list[Ite
     log.info("rule %s: %d people due, %d of them held", rule.id, len(due), len(due) - len(free))
     if not free:
         return []
-    cohort = runtime().ledger().freeze_cohort(members(free), rule.id, UUID(run_id))
+    cohort = runtime().ledger().freeze_cohort(members(free), rule.id, UUID(ledger_run))
     return items_of_cohort(cohort.id, rule.id)
 
 
@@ -89,8 +89,8 @@ def _left_over(plans: Iterable[Plan]) -> list[Item]:
     return items
 
 
-def _expire_stale(run_id: str) -> None:
-    run = read_run(run_id)
+def _expire_stale(ledger_run: str) -> None:
+    run = read_run(ledger_run)
     ledger = runtime().ledger()
     for row in ledger.plans_in(("awaiting_approval",), kind=run.kind):
         if row.saved_at < run.started_at - DECIDE_WITHIN:

@@ -36,7 +36,7 @@ def exceeded(guard: Guard, plan: Plan) -> str | None:
     return None
 
 
-def guard(run_id: str, items: Iterable[Item] | None = None) -> list[Item]:
+def guard(ledger_run: str, items: Iterable[Item] | None = None) -> list[Item]:
     """The items that may be carried out; parks the rest until somebody decides.
 
     A cohort goes as a whole: not at all when a plan of it is missing (a store could not be planned),
@@ -52,15 +52,15 @@ def guard(run_id: str, items: Iterable[Item] | None = None) -> list[Item]:
         missing = [i["store"] for i, p in zip(unit, plans, strict=True) if p is None]
         if missing:
             log.error("rule %s: no plan for %s, so nothing is deleted", unit[0]["rule"], ", ".join(missing))
-        elif _may_go(run_id, unit, [p for p in plans if p is not None]):
+        elif _may_go(ledger_run, unit, [p for p in plans if p is not None]):
             cleared += unit
     return cleared
 
 
-def decisions_needed(run_id: str) -> list[dict[str, Any]]:
+def decisions_needed(ledger_run: str) -> list[dict[str, Any]]:
     """What ``decide_guarded_plan`` is to be triggered with: one decision per cohort or plan parked now."""
     units: dict[str, list[str]] = {}
-    for row in runtime().ledger().plans(UUID(run_id)):
+    for row in runtime().ledger().plans(UUID(ledger_run)):
         if row.state == "awaiting_approval":
             units.setdefault(str(row.plan.cohort_id or row.plan.id), []).append(str(row.plan.id))
     return [
@@ -69,7 +69,7 @@ def decisions_needed(run_id: str) -> list[dict[str, Any]]:
     ]
 
 
-def _may_go(run_id: str, unit: list[Item], plans: list[Plan]) -> bool:
+def _may_go(ledger_run: str, unit: list[Item], plans: list[Plan]) -> bool:
     ledger = runtime().ledger()
     states = {ledger.plan_state(p.id) for p in plans}
     if states - MAY_GO:
@@ -82,7 +82,7 @@ def _may_go(run_id: str, unit: list[Item], plans: list[Plan]) -> bool:
     if reason is None:
         return True
     log.error("rule %s: %s; nothing is deleted before somebody decides", rule.id, reason)
-    if not read_run(run_id).dry_run:
+    if not read_run(ledger_run).dry_run:
         for plan in plans:
             ledger.park_plan(plan.id, reason)
     return False

@@ -17,7 +17,7 @@ MARK = {"step": "mark_deleted"}
 """``params`` of the plan that stands for marking: it acts on a clock, not on a frozen cohort."""
 
 
-def mark_deleted(run_id: str) -> dict[str, int]:
+def mark_deleted(ledger_run: str) -> dict[str, int]:
     """Apply every ``mark_deleted`` rule; returns how many accounts were marked, and how many wait.
 
     Beyond the rule's guard nothing is marked: the plan is parked until somebody decides. What was
@@ -25,13 +25,13 @@ def mark_deleted(run_id: str) -> dict[str, int]:
     """
     marked = waiting = 0
     for rule in _rules():
-        plan = _plan_in_force(run_id, rule)
+        plan = _plan_in_force(ledger_run, rule)
         if plan is None:
             continue
         if runtime().ledger().plan_state(plan.id) == "awaiting_approval":
             waiting += plan.subjects
             continue
-        marked += _mark(run_id, rule, plan)
+        marked += _mark(ledger_run, rule, plan)
     return {"marked": marked, "waiting": waiting}
 
 
@@ -40,10 +40,10 @@ def _rules() -> list[SubjectLifecycleRule]:
     return [r for r in rules if isinstance(r, SubjectLifecycleRule) and r.action == "mark_deleted"]
 
 
-def _plan_in_force(run_id: str, rule: SubjectLifecycleRule) -> Plan | None:
+def _plan_in_force(ledger_run: str, rule: SubjectLifecycleRule) -> Plan | None:
     """An approved or waiting plan of an earlier run, or a new one; ``None`` when nobody is due."""
     ledger = runtime().ledger()
-    run = read_run(run_id)
+    run = read_run(ledger_run)
     if not run.dry_run:
         for row in ledger.plans_in(("approved", "executing", "awaiting_approval"), kind=run.kind):
             if row.plan.rule == rule.id:
@@ -53,7 +53,7 @@ def _plan_in_force(run_id: str, rule: SubjectLifecycleRule) -> Plan | None:
     if not due:
         return None
     plan = Plan(
-        id=uuid5(UUID(run_id), rule.id),
+        id=uuid5(UUID(ledger_run), rule.id),
         cohort_id=None,
         store=rule.store,
         action="erase",
@@ -64,16 +64,16 @@ def _plan_in_force(run_id: str, rule: SubjectLifecycleRule) -> Plan | None:
         matched=due,
         params=MARK,
     )
-    plan = ledger.save_plan(plan, UUID(run_id))
+    plan = ledger.save_plan(plan, UUID(ledger_run))
     reason = exceeded(rule.guard, plan)
     if reason and not run.dry_run:
         ledger.park_plan(plan.id, reason)
     return plan
 
 
-def _mark(run_id: str, rule: SubjectLifecycleRule, plan: Plan) -> int:
+def _mark(ledger_run: str, rule: SubjectLifecycleRule, plan: Plan) -> int:
     ledger = runtime().ledger()
-    dry_run = read_run(run_id).dry_run
+    dry_run = read_run(ledger_run).dry_run
     ledger.record_intent(plan.id)
     marked = runtime().database(rule.store).mark_deleted(rule, as_of=plan.as_of, dry_run=dry_run)
     log.info("rule %s: %s %d accounts deleted", rule.id, "would mark" if dry_run else "marked", marked)

@@ -27,23 +27,23 @@ class NotAsPromisedError(FindingError):
 
 
 def report_databases(
-    run_id: str,
+    ledger_run: str,
     marked: dict[str, int] | None = None,
     items: list[Item] | None = None,
     cleared: list[Item] | None = None,
     concluded: dict[str, int] | None = None,
 ) -> dict[str, Any]:
     """Report the subject and record-age rules, and tidy the ledger's own expired records."""
-    run = read_run(run_id)
+    run = read_run(ledger_run)
     if not run.dry_run:
         runtime().ledger().expire_tombstones(run.as_of)
         runtime().ledger().purge_records(run.as_of, REQUEST_RECORDS_DAYS)
     results = {"mark_deleted": marked, "freeze_cohorts": items, "guard": cleared, "conclude": concluded}
-    return _report(run_id, (SubjectLifecycleRule, RecordAgeRule), results, [])
+    return _report(ledger_run, (SubjectLifecycleRule, RecordAgeRule), results, [])
 
 
 def report_backups(
-    run_id: str,
+    ledger_run: str,
     items: list[Item] | None = None,
     cleared: list[Item] | None = None,
     concluded: dict[str, int] | None = None,
@@ -52,17 +52,17 @@ def report_backups(
     """Report the object-age rules, and how bucket lifecycles differ from what the promise needs."""
     drift = [line for lines in differences or [] for line in lines or []]
     results = {"list_backup_rules": items, "guard": cleared, "conclude": concluded}
-    return _report(run_id, (ObjectAgeRule,), results, drift)
+    return _report(ledger_run, (ObjectAgeRule,), results, drift)
 
 
 def _report(
-    run_id: str, kinds: tuple[type[AnyRule], ...], results: Mapping[str, Any], drift: list[str]
+    ledger_run: str, kinds: tuple[type[AnyRule], ...], results: Mapping[str, Any], drift: list[str]
 ) -> dict[str, Any]:
     """Measure, record, close the run, and raise :class:`NotAsPromisedError` when anything is red.
 
     A dry run has deleted nothing, so what is overdue is told and not raised.
     """
-    run = read_run(run_id)
+    run = read_run(ledger_run)
     ledger = runtime().ledger()
     items: list[Item] = results.get("freeze_cohorts") or results.get("list_backup_rules") or []
     red = [
@@ -106,7 +106,7 @@ def _report(
                     else "past its limit"
                 )
                 if not run.dry_run:
-                    ledger.record_breach(UUID(run_id), rule.id, rule.store, late.count, late.oldest, note)
+                    ledger.record_breach(UUID(ledger_run), rule.id, rule.store, late.count, late.oldest, note)
                 red.append(
                     f"rule {rule.id}: {late.count} past the limit, the oldest by {late.oldest}; {note}"
                 )
@@ -123,7 +123,7 @@ def _report(
         "red": red,
         "findings": findings,
     }
-    ledger.close_run(UUID(run_id), summary)
+    ledger.close_run(UUID(ledger_run), summary)
     if red and not run.dry_run:
         raise NotAsPromisedError("not as promised:\n" + "\n".join(f"  - {line}" for line in red))
     return {"rules": len(rules), "awaiting_approval": len(waiting)}

@@ -21,7 +21,7 @@ BEGUN = frozenset({"executing", "executed", "probed", "failed"})
 DECIDED_AGAINST = frozenset({"rejected", "expired"})
 
 
-def conclude(run_id: str, items: Iterable[Item] | None = None) -> dict[str, int]:
+def conclude(ledger_run: str, items: Iterable[Item] | None = None) -> dict[str, int]:
     """Conclude every cohort of the run that can be; returns how many were, and how many stay open.
 
     Finished: tombstones are written, the second probe is scheduled, work tables dropped. Begun and
@@ -30,7 +30,7 @@ def conclude(run_id: str, items: Iterable[Item] | None = None) -> dict[str, int]
     """
     items = list(items or [])
     concluded = open_ = 0
-    dry_run = read_run(run_id).dry_run
+    dry_run = read_run(ledger_run).dry_run
     for cohort_id in cohort_ids(items):
         mine = of_cohort(items, cohort_id)
         states = [_state(i) for i in mine]
@@ -39,7 +39,7 @@ def conclude(run_id: str, items: Iterable[Item] | None = None) -> dict[str, int]
             if dry_run or ("awaiting_approval" not in states and "approved" not in states):
                 runtime().ledger().destroy_cohort(cohort_id)
         elif all(state == "probed" for state in states):
-            _finish(run_id, cohort_id, [p for i in mine if (p := find_plan(i))])
+            _finish(ledger_run, cohort_id, [p for i in mine if (p := find_plan(i))])
             concluded += 1
         else:
             if DONE.issuperset(states):
@@ -62,9 +62,9 @@ def erased_of(cohort: Cohort, kept: frozenset[str]) -> Cohort:
     )
 
 
-def _finish(run_id: str, cohort_id: UUID, plans: list[Plan]) -> None:
+def _finish(ledger_run: str, cohort_id: UUID, plans: list[Plan]) -> None:
     ledger = runtime().ledger()
-    run = read_run(run_id)
+    run = read_run(ledger_run)
     kept = kept_back(plans)
     if not kept and any(row.outcome.held_subjects for p in plans for row in ledger.plan_outcomes(p.id)):
         return  # concluded before: the work tables, and with them the names of those kept back, are gone
@@ -72,7 +72,7 @@ def _finish(run_id: str, cohort_id: UUID, plans: list[Plan]) -> None:
     erased = erased_of(cohort, kept)
     write_tombstones(erased, run.as_of, residual_until(run.as_of))
     again_at = due_at(run.as_of, runtime().config().policy.probe_again_after_days)
-    for plan in _plans_to_probe_again(run_id, cohort, erased, plans) if kept else plans:
+    for plan in _plans_to_probe_again(ledger_run, cohort, erased, plans) if kept else plans:
         ledger.schedule_probe(plan.id, again_at)
     for plan in plans:
         runtime().store(plan.store).finish(plan)
@@ -80,20 +80,20 @@ def _finish(run_id: str, cohort_id: UUID, plans: list[Plan]) -> None:
         ledger.destroy_cohort(cohort_id)
 
 
-def _plans_to_probe_again(run_id: str, cohort: Cohort, erased: Cohort, plans: list[Plan]) -> list[Plan]:
+def _plans_to_probe_again(ledger_run: str, cohort: Cohort, erased: Cohort, plans: list[Plan]) -> list[Plan]:
     """Plans over those who were erased: the others are lawfully still there when it is probed again."""
     if not erased.size:
         return []
     ledger = runtime().ledger()
-    frozen = ledger.freeze_cohort(erased.members(), f"second_probe {cohort.id}", UUID(run_id))
+    frozen = ledger.freeze_cohort(erased.members(), f"second_probe {cohort.id}", UUID(ledger_run))
     made = []
     for plan in plans:
         again = (
             runtime()
             .store(plan.store)
-            .plan_erasure(frozen, uuid5(frozen.id, plan.store), as_of=read_run(run_id).as_of)
+            .plan_erasure(frozen, uuid5(frozen.id, plan.store), as_of=read_run(ledger_run).as_of)
         )
-        ledger.save_plan(again, UUID(run_id))
+        ledger.save_plan(again, UUID(ledger_run))
         runtime().store(plan.store).finish(again)
         made.append(again)
     return made

@@ -24,7 +24,7 @@ def shards(items: Iterable[Item]) -> list[Shard]:
     return [s for i in items if not is_root(i) for s in _shards_of(i)]
 
 
-def release_roots(run_id: str, items: list[Item] | None = None) -> list[Shard]:
+def release_roots(ledger_run: str, items: list[Item] | None = None) -> list[Shard]:
     """The root store's shards of each cohort whose dependents have all finished.
 
     Where one has not, the root rows stay: they are what a later run finds the person by. A dry run
@@ -35,21 +35,21 @@ def release_roots(run_id: str, items: list[Item] | None = None) -> list[Shard]:
     for cohort_id in cohort_ids(items):
         mine = of_cohort(items, cohort_id)
         waiting = sorted(i["store"] for i in mine if not is_root(i) and not finished(i))
-        if waiting and not read_run(run_id).dry_run:
+        if waiting and not read_run(ledger_run).dry_run:
             log.error("cohort %s: the root store waits for %s", cohort_id, ", ".join(waiting))
             continue
         released += [s for i in mine if is_root(i) for s in _shards_of(i)]
     return released
 
 
-def execute(run_id: str, plan_id: str, store: str, shard: int) -> dict[str, int]:
+def execute(ledger_run: str, plan_id: str, store: str, shard: int) -> dict[str, int]:
     """Carry out one shard of a plan; returns totals. May be run again, also while another copy runs.
 
     Intent is on record before the first deletion. People whom a hold kept back in another store are
     left alone in the root store too, whatever has become of the hold since.
     """
     ledger = runtime().ledger()
-    dry_run = read_run(run_id).dry_run
+    dry_run = read_run(ledger_run).dry_run
     plan = ledger.plan(UUID(plan_id))
     cohort = ledger.cohort(plan.cohort_id) if plan.cohort_id else None
     more: dict[str, Any] = {}

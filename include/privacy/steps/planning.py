@@ -14,7 +14,7 @@ from include.privacy.steps.work import Item
 log = logging.getLogger(__name__)
 
 
-def plan(run_id: str, plan_id: str, cohort_id: str, store: str, rule: str) -> dict[str, int]:
+def plan(ledger_run: str, plan_id: str, cohort_id: str, store: str, rule: str) -> dict[str, int]:
     """Make and record the plan of one item; returns its counts.
 
     A plan that is on record already stays as it is: an interrupted cohort goes on with the plan, and
@@ -23,8 +23,8 @@ def plan(run_id: str, plan_id: str, cohort_id: str, store: str, rule: str) -> di
     item = Item(plan_id=plan_id, cohort_id=cohort_id, store=store, rule=rule)
     made = find_plan(item)
     if made is None:
-        made = _make(run_id, item)
-        runtime().ledger().save_plan(made, UUID(run_id))
+        made = _make(ledger_run, item)
+        runtime().ledger().save_plan(made, UUID(ledger_run))
     for note in made.notes:
         log.warning("store %s: %s", made.store, note)
     log.info(
@@ -49,8 +49,8 @@ def find_plan(item: Item) -> Plan | None:
         return None
 
 
-def _make(run_id: str, item: Item) -> Plan:
-    as_of = read_run(run_id).as_of
+def _make(ledger_run: str, item: Item) -> Plan:
+    as_of = read_run(ledger_run).as_of
     plan_id = UUID(item["plan_id"])
     if item["cohort_id"]:
         cohort = runtime().ledger().cohort(UUID(item["cohort_id"]))

@@ -22,14 +22,14 @@ class Probe(TypedDict):
     store: str
 
 
-def probes(run_id: str, items: Iterable[Item] | None = None) -> list[Probe]:
+def probes(ledger_run: str, items: Iterable[Item] | None = None) -> list[Probe]:
     """A probe for each plan that was carried out; none in a dry run."""
-    if read_run(run_id).dry_run:
+    if read_run(ledger_run).dry_run:
         return []
     return [Probe(plan_id=i["plan_id"], store=i["store"]) for i in items or () if finished(i)]
 
 
-def probe(run_id: str, plan_id: str, store: str) -> dict[str, int]:
+def probe(ledger_run: str, plan_id: str, store: str) -> dict[str, int]:
     """Look again and put the result on record; returns how much is left and how many are held.
 
     What is left does not fail this task: the run's report names it, and each request is judged alone.
@@ -39,7 +39,7 @@ def probe(run_id: str, plan_id: str, store: str) -> dict[str, int]:
     cohort = ledger.cohort(plan.cohort_id) if plan.cohort_id else None
     held = kept_back([plan]) if cohort else frozenset()
     result = runtime().store(store).probe(plan, cohort, held_back=held)
-    ledger.record_probe(plan.id, result, read_run(run_id).as_of)
+    ledger.record_probe(plan.id, result, read_run(ledger_run).as_of)
     remaining = sum(result.remaining.values())
     if remaining:
         left = {name: count for name, count in result.remaining.items() if count}

@@ -48,14 +48,14 @@ def open_run(kind: str, *, params: Mapping[str, Any] | None = None, dag_run: Any
     ledger = runtime().ledger()
     ledger.record_policy_version(config.policy.version, config.digest, config.policy.effective)
     key = sha256(f"{dag_run.dag_id}\n{dag_run.run_id}".encode()).hexdigest()
-    run_id = ledger.open_run(kind, key, as_of, dry_run, config.policy.version, config.digest)
-    log.info("%s run %s as of %s%s", kind, run_id, as_of.isoformat(), " (dry run)" if dry_run else "")
-    return str(run_id)
+    ledger_run = ledger.open_run(kind, key, as_of, dry_run, config.policy.version, config.digest)
+    log.info("%s run %s as of %s%s", kind, ledger_run, as_of.isoformat(), " (dry run)" if dry_run else "")
+    return str(ledger_run)
 
 
-def read_run(run_id: str) -> RunRow:
+def read_run(ledger_run: str) -> RunRow:
     """The run that an earlier task opened."""
-    return runtime().ledger().run(UUID(run_id))
+    return runtime().ledger().run(UUID(ledger_run))
 
 
 def _as_of(given: str | None, dag_run: Any) -> datetime:

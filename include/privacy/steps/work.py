@@ -39,9 +39,9 @@ def items_of_cohort(cohort_id: UUID, rule: str = "") -> list[Item]:
     ]
 
 
-def item_of_rule(run_id: UUID, rule: str, store: str) -> Item:
+def item_of_rule(ledger_run: UUID, rule: str, store: str) -> Item:
     """The item of a rule that acts by the age of rows or objects."""
-    return Item(plan_id=str(uuid5(run_id, rule)), cohort_id="", store=store, rule=rule)
+    return Item(plan_id=str(uuid5(ledger_run, rule)), cohort_id="", store=store, rule=rule)
 
 
 def erasure_stores() -> list[str]:
