@@ -54,6 +54,10 @@ def test_verification_may_come_later_and_by_a_joined_request(ledger: Ledger) -> 
     assert ledger.request(first).state == "received"
     receive(ledger, "42", external_id="e-2", verified=True)
     assert ledger.request(first).state == "verified"
+    late = receive(ledger, "9", external_id="e-4", verified=False)
+    receive(ledger, "9", external_id="e-5", verified=False)
+    receive(ledger, "9", external_id="e-5", verified=True)
+    assert ledger.request(late).state == "verified"
     third = receive(ledger, "7", external_id="e-3", verified=False)
     for _ in range(2):
         assert ledger.verify_request("e-3", AS_OF) == third
@@ -199,3 +203,21 @@ def test_a_dry_run_sees_the_requests_and_claims_none(ledger: Ledger) -> None:
 def test_naive_times_are_refused(ledger: Ledger) -> None:
     with pytest.raises(Exception, match="no time zone"):
         ledger.receive_request("e", "erasure", "1", AS_OF.replace(tzinfo=None), None, "web", {}, AS_OF)
+
+
+def test_verifying_and_closing_at_once_never_deadlocks(database: LedgerDatabase) -> None:
+    with database.open() as ledger, ThreadPoolExecutor(4) as pool:
+        for n in range(15):
+            run = new_run(ledger)
+            leader = receive(ledger, "42", external_id=f"lead-{n}")
+            receive(ledger, "42", external_id=f"joined-{n}", verified=False)
+            ledger.claim_erasures(run)
+            work = [
+                pool.submit(ledger.verify_request, f"joined-{n}", AS_OF),
+                pool.submit(ledger.close_request, leader, "completed", None, {}),
+                pool.submit(ledger.renew_claims, run),
+                pool.submit(ledger.withdraw_request, f"joined-{n}"),
+            ]
+            for done in work:
+                done.result(20)
+            assert ledger.requests(["executing", "joined"]) == []

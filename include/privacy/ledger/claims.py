@@ -74,8 +74,13 @@ def claim_erasures(
 
 def renew_claims(session: Session, run_id: UUID) -> None:
     """The run is alive: its claims start anew. Recording an outcome does this too."""
-    session.execute(
-        update(Request)
+    # Shards report at once: skipping what another one renews, none waits and none deadlocks.
+    mine = (
+        select(Request.id)
         .where(Request.run_id == run_id, Request.state == "executing")
-        .values(claimed_at=func.now())
+        .with_for_update(skip_locked=True)
+    )
+    session.execute(
+        update(Request).where(Request.id.in_(mine)).values(claimed_at=func.now()),
+        execution_options={"synchronize_session": False},
     )

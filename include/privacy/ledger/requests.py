@@ -43,13 +43,14 @@ def receive_request(
     """
     match = sealer.match(SUBJECT, subject_key)
     lock_for(session, "request", right, match.hex())
-    known = _by_external_id(session, external_id)
+    known = session.scalar(select(Request).where(Request.external_id == external_id))
     if known is not None:
         if known.right != right or known.subject_match not in (None, match):
             raise LedgerError(
                 f"external request id {external_id} was already used for another person or right"
             )
-        _verify(session, known, verified_at)
+        if verified_at is not None:
+            _verify_with_leader(session, known, verified_at)
         return known.id
     leader = session.scalar(
         select(Request)
@@ -83,19 +84,17 @@ def receive_request(
         "joined_to": new.joined_to,
     }
     append_evidence(session, "request_received", body, request_id=request_id)
-    if leader is not None:
+    if leader is not None and verified_at is not None:
         _verify(session, leader, verified_at)
     return request_id
 
 
 def verify_request(session: Session, external_id: str, verified_at: datetime) -> UUID:
     """The person has proved who they are; once is enough, later calls change nothing."""
-    known = _by_external_id(session, external_id)
+    known = session.scalar(select(Request).where(Request.external_id == external_id))
     if known is None:
         raise NotInLedger(f"no request with external id {external_id}; receive it first")
-    _verify(session, known, verified_at)
-    if known.joined_to is not None and known.state == "joined":
-        _verify(session, load_request(session, known.joined_to), verified_at)
+    _verify_with_leader(session, known, verified_at)
     return known.id
 
 
@@ -157,18 +156,21 @@ def move(session: Session, request: Request, state: str, reason: str | None) -> 
     append_evidence(session, "request_state", body, run_id=request.run_id, request_id=request.id)
 
 
-def _verify(session: Session, request: Request, verified_at: datetime | None) -> None:
-    if verified_at is None or request.state in CLOSED:
+def _verify_with_leader(session: Session, request: Request, verified_at: datetime) -> None:
+    # Always the leader's row first, as closing does, so that the two never wait for each other.
+    if request.joined_to is not None:
+        _verify(session, load_request(session, request.joined_to), verified_at)
+    _verify(session, load_request(session, request.id), verified_at)
+
+
+def _verify(session: Session, request: Request, verified_at: datetime) -> None:
+    if request.state in CLOSED:
         return
     if request.verified_at is None:
         request.verified_at = verified_at
         session.flush()
     if request.state == "received":
         move(session, request, "verified", None)
-
-
-def _by_external_id(session: Session, external_id: str) -> Request | None:
-    return session.scalar(select(Request).where(Request.external_id == external_id).with_for_update())
 
 
 def _only(session: Session, sealer: Sealer, query: Select[Request], what: str) -> RequestRow:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime
 from itertools import islice
-from uuid import UUID
 
 from sqlalchemy import delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert
@@ -126,7 +125,7 @@ def _living_keys(session: Session, sealer: Sealer) -> Sequence[tuple[date, DataK
     query = select(TombstoneEpoch.epoch, SealingKey.id, SealingKey.wrapped).join(
         SealingKey, SealingKey.id == TombstoneEpoch.key_id
     )
-    rows: Sequence[tuple[date, UUID, bytes]] = session.execute(query).tuples().all()
+    rows = session.execute(query).all()
     return [(epoch, DataKey(key_id, sealer.unwrap(key_id, wrapped))) for epoch, key_id, wrapped in rows]
 
 
