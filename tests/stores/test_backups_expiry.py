@@ -14,7 +14,14 @@ from hypothesis import strategies as st
 from include.privacy.planning.models import Holds, PlanError
 from include.privacy.stores.objects.capture import CaptureTimes, archive_folder, key_date, manifest_time
 from include.privacy.stores.objects.guards import require_cutoff, require_prefix
-from include.privacy.stores.objects.model import BucketPolicy, Deletion, Details, Kind, ObjectVersion, Protection
+from include.privacy.stores.objects.model import (
+    BucketPolicy,
+    Deletion,
+    Details,
+    Kind,
+    ObjectVersion,
+    Protection,
+)
 from include.privacy.stores.objects.store import ObjectStore, wanted_lifecycle
 from tests.stores.buckets import BACKUPS, Gate, Log, MemoryBucket, backup_map, days, rule, version
 
@@ -75,9 +82,7 @@ def captured(found: ObjectVersion, memory: MemoryBucket) -> datetime:
 def expected(memory: MemoryBucket) -> list[ObjectVersion]:
     """What must be left: data not yet due, the manifest of any, markers over any."""
     alive = [
-        o
-        for o in memory.entries
-        if o.kind in (Kind.version, Kind.upload) and captured(o, memory) > CUTOFF
+        o for o in memory.entries if o.kind in (Kind.version, Kind.upload) and captured(o, memory) > CUTOFF
     ]
     data = {o.key for o in alive if o.kind is Kind.version}
     return alive + [o for o in memory.entries if o.kind is Kind.marker and o.key in data]
@@ -150,7 +155,8 @@ def test_a_plan_counts_what_execution_removes(
 
 
 @pytest.mark.parametrize(
-    ("shift", "due"), [(timedelta(0), True), (timedelta(microseconds=1), False), (timedelta(microseconds=-1), True)]
+    ("shift", "due"),
+    [(timedelta(0), True), (timedelta(microseconds=1), False), (timedelta(microseconds=-1), True)],
 )
 def test_an_object_is_due_exactly_at_the_cutoff(shift: timedelta, due: bool) -> None:
     archive = version(f"{BACKUPS}x/a.dump", CUTOFF + shift)
@@ -186,7 +192,16 @@ def test_capture_time_is_manifest_then_metadata_then_key_then_last_modified(
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"not json", b"[]", b"null", b'{"captured_at": 5}', b'{"captured_at": "2026-01-01"}', b"\xff\xfe", b"{}"],
+    [
+        b"",
+        b"not json",
+        b"[]",
+        b"null",
+        b'{"captured_at": 5}',
+        b'{"captured_at": "2026-01-01"}',
+        b"\xff\xfe",
+        b"{}",
+    ],
 )
 def test_an_unreadable_manifest_is_told_and_the_next_witness_asked(data: bytes) -> None:
     place = folder(AS_OF - days(200))
@@ -195,7 +210,9 @@ def test_an_unreadable_manifest_is_told_and_the_next_witness_asked(data: bytes) 
     store = ObjectStore(backup_map("memory"), memory)
     plan = store.plan_expiry(rule(), uuid4(), as_of=AS_OF)
     assert plan.matched == 2
-    assert plan.notes == (f"1 manifests under {BACKUPS} state no usable captured_at; the next source was used",)
+    assert plan.notes == (
+        f"1 manifests under {BACKUPS} state no usable captured_at; the next source was used",
+    )
 
 
 def test_naive_metadata_is_no_witness() -> None:
@@ -219,7 +236,9 @@ def test_a_manifest_outlives_the_archive_that_a_lock_keeps() -> None:
     archive, manifest = version(f"{place}z.dump", AS_OF), version(f"{place}manifest.json", AS_OF)
     memory = MemoryBucket([archive, manifest])
     memory.manifests[manifest.key] = stated(AS_OF - days(300))
-    memory.on_delete = lambda batch: Deletion(refused=[(o, Protection("lock")) for o in batch if o == archive])
+    memory.on_delete = lambda batch: Deletion(
+        refused=[(o, Protection("lock")) for o in batch if o == archive]
+    )
     store, outcome = run(memory)
     assert memory.entries == [archive, manifest]
     assert outcome.blocked == [f"{BACKUPS}: 1 objects: lock"]
@@ -229,7 +248,9 @@ def test_a_manifest_outlives_the_archive_that_a_lock_keeps() -> None:
 # Guards.
 
 
-@pytest.mark.parametrize("prefix", [None, "", " ", "/", "backups", "backups/../", "../", "backups//", "{subject}/"])
+@pytest.mark.parametrize(
+    "prefix", [None, "", " ", "/", "backups", "backups/../", "../", "backups//", "{subject}/"]
+)
 def test_a_blank_or_odd_prefix_deletes_nothing(prefix: str | None) -> None:
     with pytest.raises(PlanError):
         require_prefix(prefix)
@@ -341,7 +362,9 @@ def test_soft_delete_counts_into_the_limit() -> None:
 
 def test_a_bucket_that_keeps_everything_longer_than_promised_is_told() -> None:
     memory = MemoryBucket()
-    memory.settings = BucketPolicy(retention=days(200), retention_reason="the locked retention policy of the bucket")
+    memory.settings = BucketPolicy(
+        retention=days(200), retention_reason="the locked retention policy of the bucket"
+    )
     assert notes(memory) == [
         f"every new object under {BACKUPS} will outlive the promise because the locked retention policy of the "
         "bucket keeps it 200 days, the promise allows 180"

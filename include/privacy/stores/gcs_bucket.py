@@ -156,9 +156,9 @@ class GcsBucket:
                 for page in self._list(prefix, **options).pages:
                     yield [_entry(blob, kind) for blob in page]
             except BadRequest:
-                if kind is not Kind.soft_deleted:
+                # "The bucket has no soft delete policy." If it has one, the error means something else.
+                if kind is not Kind.soft_deleted or self.policy().undelete:
                     raise
-                # "The bucket has no soft delete policy": then nothing is soft-deleted in it.
 
     def _list(self, prefix: str, **options: Any) -> Any:
         return self._client.list_blobs(
