@@ -10,6 +10,8 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +23,10 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
     from include.sandbox.gcs.control import GcsControl
+    from include.sandbox.platform.seed import SeedReport
     from include.sandbox.world import World
+
+PLATFORM_AS_OF = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
 
 
 @pytest.fixture(scope="session")
@@ -144,3 +149,60 @@ def gcs_bucket(gcs_client: Client) -> Callable[..., Bucket]:
         return bucket
 
     return create
+
+
+@dataclass(frozen=True)
+class Platform:
+    """A seeded platform: the names of its two databases, and who is in them."""
+
+    world: World
+    accounts: str
+    practice: str
+    report: SeedReport
+
+    def dsn(self, store: str, role: str = "postgres") -> str:
+        """The URL of ``accounts`` or ``practice``; ``role="privacy_dags"`` is what DAGs use."""
+        return self.world.dsn({"accounts": self.accounts, "practice": self.practice}[store], role)
+
+
+@pytest.fixture(scope="session")
+def platform_template(world: World) -> Iterator[Platform]:
+    """300 people at ``PLATFORM_AS_OF``, work schemas, the grants of the DAGs' role; do not change it."""
+    import psycopg
+
+    from include.privacy.policy.data_map import DatabaseMap
+    from include.privacy.policy.grants import database_grants
+    from include.privacy.policy.loading import load_config
+    from include.privacy.stores.postgres import PostgresStore
+    from include.sandbox.platform.seed import create_schema, seed
+    from include.sandbox.postgres import DAG_ROLE
+    from include.sandbox.world import ROOT
+
+    config = load_config(ROOT / "config")
+    names = {store: f"{store}_template_{uuid.uuid4().hex[:8]}" for store in ("accounts", "practice")}
+    for name in names.values():
+        world.postgres.create_database(name, "platform")
+    dsns = [world.dsn(name) for name in names.values()]
+    create_schema(*dsns)
+    report = seed(*dsns, people=300, attempts_per_person=20, as_of=PLATFORM_AS_OF)
+    for store, name in names.items():
+        mapped = config.data_map[store]
+        assert isinstance(mapped, DatabaseMap)
+        with psycopg.connect(world.dsn(name), autocommit=True) as conn:
+            conn.execute(database_grants(mapped, config.policy.rules, DAG_ROLE).encode())
+        PostgresStore(mapped, world.dsn(name, DAG_ROLE)).migrate_workspace()
+    yield Platform(world, **names, report=report)
+    for name in names.values():
+        world.postgres.drop_database(name)
+
+
+@pytest.fixture
+def platform(platform_template: Platform) -> Iterator[Platform]:
+    """A copy of the seeded platform for this test alone."""
+    world, copies = platform_template.world, {}
+    for store in ("accounts", "practice"):
+        copies[store] = f"{store}_{uuid.uuid4().hex[:10]}"
+        world.postgres.create_database(copies[store], "platform", getattr(platform_template, store))
+    yield Platform(world, **copies, report=platform_template.report)
+    for name in copies.values():
+        world.postgres.drop_database(name)

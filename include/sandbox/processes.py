@@ -70,13 +70,14 @@ def identity_of(pid: int) -> str | None:
 
 def alive(process: Running) -> bool:
     """Whether this very process runs; a zombie or another process with its pid does not count."""
-    same = identity_of(process.pid) == process.identity
     child = _children.get(process.pid)
-    if child is not None and child.poll() is not None:
-        # Reaped: a zombie would keep its pid.
-        del _children[process.pid]
-        return False
-    return same
+    if child is None:
+        return identity_of(process.pid) == process.identity
+    if child.poll() is None:
+        # Its pid stays taken until we have reaped it.
+        return True
+    del _children[process.pid]
+    return False
 
 
 def free_port() -> int:

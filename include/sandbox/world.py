@@ -14,6 +14,7 @@ import logging
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -117,7 +118,17 @@ class World:
 
     def start_postgres(self) -> None:
         """Start the databases again after :meth:`stop_postgres`, or after they were killed."""
-        self.postgres.start(self.table)
+        deadline = time.monotonic() + 5
+        while self.table.find("postgres"):
+            if time.monotonic() > deadline:
+                raise SandboxError(f"PostgreSQL already runs in {self.folder}.")
+            time.sleep(0.05)
+        try:
+            self.postgres.start(self.table)
+        except SandboxError:
+            # After a kill, sessions need a moment to let go of the shared memory.
+            time.sleep(1)
+            self.postgres.start(self.table)
 
     def dsn(self, database: str, role: str = postgres.SUPERUSER) -> str:
         """A PostgreSQL URL with password. Roles: see ``include/sandbox/postgres.py``."""

@@ -24,7 +24,10 @@ def put(bucket: Bucket, name: str = "a", data: str = "x") -> int:
 
 def versions(bucket: Bucket, **options: object) -> list[tuple[str, int]]:
     """Names and generations, in the order listed."""
-    return [(blob.name, int(blob.generation)) for blob in bucket.client.list_blobs(bucket, versions=True, **options)]
+    return [
+        (blob.name, int(blob.generation))
+        for blob in bucket.client.list_blobs(bucket, versions=True, **options)
+    ]
 
 
 def soft_deleted(bucket: Bucket) -> list[int]:
@@ -33,7 +36,9 @@ def soft_deleted(bucket: Bucket) -> list[int]:
 
 
 def reason(error: exceptions.GoogleAPICallError) -> str:
-    """The first documented reason of an error."""
+    """The first documented reason of an error; the library drops it from those of uploads."""
+    if not error.errors:
+        return "objectUnderActiveHold" if "is under active" in error.message else error.message
     return str(error.errors[0]["reason"])
 
 
@@ -122,7 +127,11 @@ def test_a_held_object_can_neither_be_deleted_nor_replaced_nor_archived(gcs_buck
     blob.reload()
     setattr(blob, flag, True)
     blob.patch()
-    for attempt in (bucket.blob("a").delete, bucket.blob("a", generation=generation).delete, lambda: put(bucket)):
+    for attempt in (
+        bucket.blob("a").delete,
+        bucket.blob("a", generation=generation).delete,
+        lambda: put(bucket),
+    ):
         with pytest.raises(exceptions.Forbidden) as caught:
             attempt()
         assert reason(caught.value) == "objectUnderActiveHold"
@@ -207,7 +216,9 @@ def test_object_retention_forbids_deletion_but_lets_the_version_become_noncurren
     assert versions(bucket) == []
 
 
-def test_a_locked_object_retention_cannot_be_shortened_and_an_unlocked_one_needs_an_override(gcs_bucket, gcs_control):
+def test_a_locked_object_retention_cannot_be_shortened_and_an_unlocked_one_needs_an_override(
+    gcs_bucket, gcs_control
+):
     bucket = gcs_bucket(object_retention=True)
     put(bucket)
     blob = bucket.get_blob("a")
@@ -264,9 +275,12 @@ def test_a_batch_of_more_than_a_hundred_calls_is_refused_whole(gcs_bucket, gcs_c
     bucket = gcs_bucket()
     generation = put(bucket)
     batch = gcs_client.batch()
-    with pytest.raises(exceptions.BadRequest), batch:
-        for _ in range(101):
-            bucket.blob("a", generation=generation).delete()
+    for _ in range(101):
+        batch._make_request(
+            "DELETE", f"{batch.API_BASE_URL}/storage/v1/b/{bucket.name}/o/a?generation={generation}"
+        )
+    with pytest.raises(exceptions.BadRequest):
+        batch.finish()
     assert len(versions(bucket)) == 1
 
 
@@ -322,7 +336,11 @@ def test_a_resumable_upload_appears_only_when_complete_and_keeps_its_checksum(gc
     blob.metadata = {"captured": "2026-01-01"}
     blob.upload_from_file(io.BytesIO(data), size=len(data), content_type="application/x-test")
     found = bucket.get_blob("big")
-    assert (found.size, found.content_type, found.metadata) == (len(data), "application/x-test", blob.metadata)
+    assert (found.size, found.content_type, found.metadata) == (
+        len(data),
+        "application/x-test",
+        blob.metadata,
+    )
     assert bucket.blob("big").download_as_bytes() == data
     assert bucket.blob("big").download_as_bytes(start=10, end=19) == data[10:20]
 
@@ -348,7 +366,11 @@ def test_metadata_changes_raise_the_metageneration_only(gcs_bucket):
     blob.metadata = {"one": None, "three": "3"}
     blob.patch()
     again = bucket.get_blob("a")
-    assert (again.generation, again.metageneration, again.metadata) == (generation, 3, {"two": "2", "three": "3"})
+    assert (again.generation, again.metageneration, again.metadata) == (
+        generation,
+        3,
+        {"two": "2", "three": "3"},
+    )
 
 
 def test_the_clock_back_dates_objects(gcs_bucket, gcs_control):
@@ -367,7 +389,10 @@ def test_lifecycle_rules_come_back_as_written_and_bad_ones_are_refused(gcs_bucke
     bucket.add_lifecycle_delete_rule(days_since_noncurrent_time=1, is_live=False)
     bucket.patch()
     rules = [dict(rule) for rule in bucket.client.get_bucket(bucket.name).lifecycle_rules]
-    assert rules[0] == {"action": {"type": "Delete"}, "condition": {"age": 173, "matchesPrefix": ["backups/"]}}
+    assert rules[0] == {
+        "action": {"type": "Delete"},
+        "condition": {"age": 173, "matchesPrefix": ["backups/"]},
+    }
     bucket.add_lifecycle_delete_rule(age=-1)
     with pytest.raises(exceptions.BadRequest):
         bucket.patch()

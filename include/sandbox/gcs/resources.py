@@ -20,8 +20,8 @@ OBJECT_FIELDS = (
 )  # fmt: skip
 BUCKET_FIELDS = (
     "acl", "autoclass", "billing", "cors", "customPlacementConfig", "defaultEventBasedHold",
-    "defaultObjectAcl", "encryption", "iamConfiguration", "labels", "lifecycle", "location", "logging", "retentionPolicy", "rpo",
-    "softDeletePolicy", "storageClass", "versioning", "website",
+    "defaultObjectAcl", "encryption", "iamConfiguration", "labels", "lifecycle", "location", "logging",
+    "retentionPolicy", "rpo", "softDeletePolicy", "storageClass", "versioning", "website",
 )  # fmt: skip
 
 
