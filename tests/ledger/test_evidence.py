@@ -25,7 +25,7 @@ def test_the_dag_role_cannot_change_evidence(
 ) -> None:
     ledger.append_evidence("example", {"count": 1}, run_id=run_id)
     with database.as_dags() as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
-        connection.execute(sql.SQL(statement))  # type: ignore[arg-type]
+        connection.execute(sql.SQL(statement))
     assert database.evidence("example") == [{"count": 1}]
 
 
@@ -37,7 +37,7 @@ def test_not_even_the_owner_changes_evidence_by_mistake(
         database.as_owner() as connection,
         pytest.raises(psycopg.errors.InsufficientPrivilege, match="insert-only"),
     ):
-        connection.execute(sql.SQL(statement))  # type: ignore[arg-type]
+        connection.execute(sql.SQL(statement))
 
 
 def test_evidence_is_found_by_run_and_kind(ledger: Ledger, run_id: UUID) -> None:

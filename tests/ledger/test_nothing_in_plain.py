@@ -80,12 +80,12 @@ def test_a_database_error_does_not_show_what_it_was_about(ledger: Ledger) -> Non
             session,
             ledger.sealer,
             "e",
-            None,
+            None,  # type: ignore[arg-type]
             SUBJECT,
             AS_OF,
             None,
             "account_page",
             {"email": EMAIL},
-            AS_OF,  # type: ignore[arg-type]
+            AS_OF,
         )
     assert not any(marker in str(caught.value) for marker in (EMAIL, SUBJECT))

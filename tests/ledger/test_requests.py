@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
@@ -212,7 +213,7 @@ def test_verifying_and_closing_at_once_never_deadlocks(database: LedgerDatabase)
             leader = receive(ledger, "42", external_id=f"lead-{n}")
             receive(ledger, "42", external_id=f"joined-{n}", verified=False)
             ledger.claim_erasures(run)
-            work = [
+            work: list[Future[Any]] = [
                 pool.submit(ledger.verify_request, f"joined-{n}", AS_OF),
                 pool.submit(ledger.close_request, leader, "completed", None, {}),
                 pool.submit(ledger.renew_claims, run),

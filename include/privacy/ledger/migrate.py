@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import cast
 
 import psycopg
-from alembic import command
-from alembic.config import Config
 from psycopg import sql
 from sqlalchemy import Connection, delete, insert, select, text
 
@@ -36,18 +34,22 @@ def migrate(owner_url: str, dag_role: str) -> None:
             lock_for(connection, "migrate")
             _check_role(connection, dag_role)
             connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
-            command.upgrade(_alembic(connection), "head")
+            _upgrade(connection)
             _sync_transitions(connection)
             _grant(connection, dag_role)
     finally:
         engine.dispose()
 
 
-def _alembic(connection: Connection) -> Config:
+def _upgrade(connection: Connection) -> None:
+    # Here, not above: every task imports the ledger and none of them migrates.
+    from alembic import command
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     config.attributes["connection"] = connection
-    return config
+    command.upgrade(config, "head")
 
 
 def _check_role(connection: Connection, role: str) -> None:
