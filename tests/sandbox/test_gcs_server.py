@@ -229,7 +229,11 @@ def test_a_locked_object_retention_cannot_be_shortened_and_an_unlocked_one_needs
     with pytest.raises(exceptions.Forbidden):
         blob.patch()
     blob.patch(override_unlocked_retention=True)
+    blob.retention.mode, blob.retention.retain_until_time = None, None
+    blob.patch(override_unlocked_retention=True)
+    assert bucket.get_blob("a").retention_expiration_time is None
     blob.retention.mode = "Locked"
+    blob.retention.retain_until_time = gcs_control.now() + timedelta(days=5)
     blob.patch(override_unlocked_retention=True)
     blob.retention.retain_until_time = gcs_control.now() + timedelta(days=1)
     with pytest.raises(exceptions.Forbidden):

@@ -70,7 +70,7 @@ class Store:
             given["eventBasedHold"] = True
         version = Version(name, self._generation(bucket, name, now), content, now, given, now, now)
         if "retention" in given:
-            retention = version.attributes.pop("retention")
+            retention = _retention(version.attributes.pop("retention"))
             check_retention_change(bucket, version, retention, override=False)
             version.attributes["retention"] = retention
         if before is not None:
@@ -100,9 +100,10 @@ class Store:
     ) -> None:
         """Change metadata. Releasing an event-based hold starts the bucket's retention period anew."""
         now = self.clock.now()
-        if "retention" in body:
-            check_retention_change(bucket, version, body["retention"] or None, override=override)
         changes = {field: body[field] for field in OBJECT_FIELDS if field in body}
+        if "retention" in changes:
+            changes["retention"] = _retention(changes["retention"])
+            check_retention_change(bucket, version, changes["retention"], override=override)
         if changes.get("eventBasedHold") and (
             changes.get("retention") or version.attributes.get("retention")
         ):
@@ -149,6 +150,12 @@ class Store:
         """Microseconds of the clock, but later than every earlier generation of the name."""
         earlier = [*bucket.versions.of(name)[-1:], *bucket.soft_deleted.of(name)[-1:]]
         return max(int(now.timestamp() * 1_000_000), *(each.generation + 1 for each in earlier), 1)
+
+
+def _retention(given: dict[str, Any] | None) -> dict[str, Any] | None:
+    """A retention configuration without what the client cannot set; None to remove it."""
+    kept = {field: (given or {}).get(field) for field in ("mode", "retainUntilTime")}
+    return kept if any(kept.values()) else None
 
 
 def check_name(name: str) -> None:
