@@ -9,6 +9,7 @@ import yaml
 
 from include.privacy.policy.promises import PROMISES
 
+DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 COLUMN = {"category": "user.unique_id"}
 SYSTEM = {"category": "system.operations"}
 
@@ -160,6 +161,6 @@ def write(
     }
     for name, value in files.items():
         (folder / name).write_text(
-            yaml.safe_dump(value, sort_keys=False, allow_unicode=True), encoding="utf-8"
+            yaml.dump(value, Dumper=DUMPER, sort_keys=False, allow_unicode=True), encoding="utf-8"
         )
     return folder

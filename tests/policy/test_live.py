@@ -101,6 +101,12 @@ def test_row_security_is_a_problem_because_hidden_rows_stay(config: Config, sche
     assert "row-level security" in found
 
 
+def test_a_privilege_that_the_role_lacks_is_a_problem(config: Config, schema: LiveSchema) -> None:
+    tables = schema.tables | {"posts": replace(schema.tables["posts"], privileges=frozenset({"SELECT"}))}
+    (found,) = messages(config, replace(schema, tables=tables))
+    assert found == "tables.posts: this role lacks DELETE, UPDATE"
+
+
 def test_a_foreign_key_from_another_schema_is_a_problem(config: Config, schema: LiveSchema) -> None:
     key = ForeignKey("log_account", "audit.log", ("account_id",), "accounts", ("id",))
     (found,) = messages(config, with_key(schema, key))

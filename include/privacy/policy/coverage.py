@@ -82,6 +82,11 @@ def promise_table(policy: Policy) -> str:
         f"| {r.guard.max_share:.0%} or {r.guard.max_count:,} |"
         for r in policy.rules
     ]
+    lines += [
+        "",
+        f"What was erased is looked for again after {policy.probe_again_after_days} days.",
+        f"The record of a closed request is kept for {policy.request_records_days} days.",
+    ]
     lines += ["", "## Purposes", "", "| purpose | what for | legal basis |", "|---|---|---|"]
     lines += [
         f"| `{key}` | {_cell(p.title)} | {p.legal_basis.replace('_', ' ')} |"

@@ -13,6 +13,9 @@ from include.privacy.policy.problems import Problem
 
 Loc = tuple[str | int, ...]
 
+# libyaml is many times faster, and every task reads the configuration; not every wheel has it.
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
 
 @dataclass(frozen=True)
 class Document:
@@ -56,7 +59,7 @@ def read_document(path: Path, name: str | None = None) -> tuple[Document, list[P
         return empty, [
             empty.problem((), f"the file cannot be read ({type(error).__name__})", "make it readable UTF-8")
         ]
-    loader = yaml.SafeLoader(text)
+    loader = _Loader(text)
     try:
         node = loader.get_single_node()
         repeated = list(_repeated_keys(node, ())) if node else []

@@ -104,6 +104,12 @@ def _columns(name: str, table: Table, found: LiveTable, file: Document) -> Itera
             loc, "row-level security hides rows from this role: what it cannot see it cannot erase",
             "grant the role BYPASSRLS, or add a policy that shows it every row",
         )  # fmt: skip
+    if table.kind == "table" and (lacking := sorted(_needed(table) - found.privileges)):
+        yield file.problem(
+            loc,
+            f"this role lacks {', '.join(lacking)}",
+            "run the statements of `python -m include.privacy grants`",
+        )
     for column in sorted(found.columns.keys() - table.columns.keys()):
         yield file.problem(
             (*loc, "columns"), f"{name} has a column {column} that the map does not know",
@@ -113,6 +119,16 @@ def _columns(name: str, table: Table, found: LiveTable, file: Document) -> Itera
         yield file.problem(
             (*loc, "columns", column), f"{name} has no such column", suggestion(column, found.columns)
         )
+
+
+def _needed(table: Table) -> set[str]:
+    erasures = [s.erasure for s in table.subjects.values()]
+    needed = {"SELECT"} if erasures else set()
+    if any(e.delete for e in erasures):
+        needed.add("DELETE")
+    if any(e.anonymise for e in erasures):
+        needed.add("UPDATE")
+    return needed
 
 
 def _replacements(name: str, table: Table, found: LiveTable, file: Document) -> Iterator[Problem]:

@@ -7,6 +7,7 @@ The dataclasses of ``planning.catalogue`` satisfy these; policy is below plannin
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Protocol
 
 
@@ -32,6 +33,8 @@ class LiveTable(Protocol):
     def primary_key(self) -> tuple[str, ...]: ...
     @property
     def row_security(self) -> bool: ...
+    @property
+    def privileges(self) -> AbstractSet[str]: ...
 
 
 class LiveKey(Protocol):

@@ -100,7 +100,11 @@ Rule = Annotated[SubjectLifecycleRule | RecordAgeRule | ObjectAgeRule, Field(dis
 
 
 class Policy(PolicyModel):
-    """One version of the privacy policy as enforceable rules."""
+    """One version of the privacy policy as enforceable rules.
+
+    ``probe_again_after_days``: when what was erased is looked for a second time.
+    ``request_records_days``: how long the ledger keeps the record of a closed request.
+    """
 
     version: str
     effective: date
@@ -109,6 +113,7 @@ class Policy(PolicyModel):
     purposes: dict[str, Purpose]
     rules: tuple[Rule, ...]
     probe_again_after_days: Annotated[int, Field(gt=0)] = 3
+    request_records_days: Annotated[int, Field(gt=0)] = 1096
 
     def rule(self, rule_id: str) -> SubjectLifecycleRule | RecordAgeRule | ObjectAgeRule:
         """The rule of that id; ``KeyError`` names the known ones."""
