@@ -305,4 +305,5 @@ def _end_strays(token: str) -> list[str]:
     for stray in left:
         with contextlib.suppress(psutil.Error):
             stray.kill()
+    psutil.wait_procs(left, timeout=5)
     return [f"stray process {stray.pid}" for stray in strays]
