@@ -8,13 +8,16 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from include.sandbox.bench import databases
+from include.sandbox.bench import airflow, buckets, databases
 from include.sandbox.bench.measure import Report
 from include.sandbox.world import World
 
 PARTS: dict[str, Callable[[World, Report], None]] = {
     "purge": databases.purge,
     "record_age": databases.record_age,
+    "sweep": buckets.sweep,
+    "parse": airflow.parse,
+    "overhead": airflow.overhead,
 }
 RESULTS = Path(".sandbox") / "bench.json"
 

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 import psycopg
+from psycopg import sql
 
 from include.privacy.planning.models import Cohort, Holds, Member, Outcome
 from include.privacy.policy.data_map import DatabaseMap
@@ -26,7 +27,8 @@ REPEATS = 3
 # ruff: noqa: S608 - SQL of constants
 SCHEMA = f"""
 CREATE TABLE person (id bigint PRIMARY KEY, email text NOT NULL, deleted_at timestamptz);
-CREATE TABLE session (id bigint PRIMARY KEY, person_id bigint NOT NULL REFERENCES person, ip inet, agent text);
+CREATE TABLE session (id bigint PRIMARY KEY, person_id bigint NOT NULL REFERENCES person,
+                      ip inet, agent text);
 CREATE TABLE attempt (id bigint PRIMARY KEY, person_id bigint NOT NULL REFERENCES person,
                       at timestamptz NOT NULL, score int, answer text);
 INSERT INTO person SELECT i, 'person' || i || '@example.org',
@@ -35,7 +37,8 @@ INSERT INTO person SELECT i, 'person' || i || '@example.org',
 INSERT INTO session SELECT i, 1 + i % {PEOPLE}, '203.0.113.7', repeat('agent ', 8)
   FROM generate_series(1, {PEOPLE * SESSIONS}) i;
 INSERT INTO attempt SELECT i, 1 + (i * 7919::bigint) % {PEOPLE},
-  '2026-01-01Z'::timestamptz + i * interval '1 second', i % 100, repeat('answer ', 12) FROM generate_series(1, {PEOPLE * ATTEMPTS}) i;
+  '2026-01-01Z'::timestamptz + i * interval '1 second', i % 100, repeat('answer ', 12)
+  FROM generate_series(1, {PEOPLE * ATTEMPTS}) i;
 CREATE INDEX ON session (person_id);
 CREATE INDEX ON attempt (person_id);
 """
@@ -43,7 +46,8 @@ MONTHS = 12
 PARTITIONED = (
     "CREATE TABLE hit (id bigint, at timestamptz NOT NULL, payload text) PARTITION BY RANGE (at);"
     + "".join(
-        f"CREATE TABLE hit_{m} PARTITION OF hit FOR VALUES FROM ('2025-{m:02}-01Z') TO ('{2025 + m // 12}-{m % 12 + 1:02}-01Z');"
+        f"CREATE TABLE hit_{m} PARTITION OF hit FOR VALUES "
+        f"FROM ('2025-{m:02}-01Z') TO ('{2025 + m // 12}-{m % 12 + 1:02}-01Z');"
         for m in range(1, MONTHS + 1)
     )
 )
@@ -109,7 +113,9 @@ class Arena:
         PostgresStore(shop(), dsn).migrate_workspace()
         with psycopg.connect(self.world.postgres.dsn(name), autocommit=True) as connection:
             # The same costs for everybody: the comparison is of engines, not of planner settings.
-            connection.execute(f"ALTER DATABASE {name} SET random_page_cost = 1.1")  # type: ignore[arg-type]  # our name
+            connection.execute(
+                sql.SQL("ALTER DATABASE {} SET random_page_cost = 1.1").format(sql.Identifier(name))
+            )
             connection.execute("CREATE EXTENSION IF NOT EXISTS pg_prewarm")
             connection.execute(
                 "SELECT pg_prewarm(c.oid) FROM pg_class c "
@@ -128,7 +134,9 @@ def floor(dsn: str) -> None:
         connection.execute("CREATE TEMP TABLE due AS SELECT id FROM person WHERE deleted_at < '2026-03-01'")
         connection.execute("ANALYZE due")
         for table in ("attempt", "session"):
-            connection.execute(f"DELETE FROM {table} t USING due WHERE t.person_id = due.id")  # type: ignore[arg-type]
+            connection.execute(
+                sql.SQL("DELETE FROM {} t USING due WHERE t.person_id = due.id").format(sql.Identifier(table))
+            )
         connection.execute("DELETE FROM person t USING due WHERE t.id = due.id")
 
 
@@ -190,7 +198,8 @@ def purge(world: World, report: Report) -> None:
     report.add(
         "purge of 10,000 people, 1,010,000 rows",
         floor_s=floor_s, loop_s=loop_s, engine_s=engine_s, plan_s=median(parts["plan"]), execute_s=execute_s,
-        probe_s=median(parts["probe"]), execute_vs_floor=execute_s / floor_s, execute_vs_loop=execute_s / loop_s,
+        probe_s=median(parts["probe"]),
+        execute_vs_floor=execute_s / floor_s, execute_vs_loop=execute_s / loop_s,
         whole_vs_floor=engine_s / floor_s, whole_vs_loop=engine_s / loop_s,
         longest_transaction_s=max(parts["longest"]), chunks=engine.outcome.chunks,
     )  # fmt: skip
@@ -218,7 +227,8 @@ def _peak(arena: Arena, count: int) -> float:
 def record_age(world: World, report: Report) -> None:
     """A record-age rule on a partitioned table against dropping the partitions by hand."""
     fill = (
-        f"INSERT INTO hit SELECT i, '2025-01-01Z'::timestamptz + (i % {365 * 24}) * interval '1 hour', repeat('x', 60) "
+        "INSERT INTO hit SELECT i, '2025-01-01Z'::timestamptz + (i % 8760) * interval '1 hour', "
+        "repeat('x', 60) "
         "FROM generate_series(1, 1000000) i; CREATE INDEX ON hit (at);"
     )
     arena = Arena(world, PARTITIONED + fill, "hits")
@@ -259,7 +269,8 @@ def record_age(world: World, report: Report) -> None:
     }
     report.add(
         "record age, 12 partitions of 1,000,000 rows",
-        engine_s=took["engine"], drop_by_hand_s=took["by_hand"], count_and_drop_by_hand_s=took["counted_by_hand"],
+        engine_s=took["engine"], drop_by_hand_s=took["by_hand"],
+        count_and_drop_by_hand_s=took["counted_by_hand"],
         delete_by_hand_s=took["rows_by_hand"], engine_vs_drop=took["engine"] / took["by_hand"],
         engine_vs_count_and_drop=took["engine"] / took["counted_by_hand"],
         engine_vs_delete=took["engine"] / took["rows_by_hand"],
