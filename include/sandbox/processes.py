@@ -7,7 +7,6 @@ the world's token in its environment, which finds what slipped out of its group.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import http.client
 import json
@@ -19,65 +18,30 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import psutil  # type: ignore[import-untyped]  # ships no types
+from include.sandbox.process_groups import (
+    WORLD_VARIABLE,
+    Running,
+    alive,
+    children,
+    end_strays,
+    identity_of,
+    stop_together,
+)
 
 log = logging.getLogger(__name__)
 
-WORLD_VARIABLE = "SANDBOX_WORLD"
-_children: dict[int, subprocess.Popen[bytes]] = {}
+__all__ = [
+    "ProcessTable", "Running", "SandboxError", "alive", "free_port", "identity_of", "responds", "tail", "wait_until",
+]  # fmt: skip
 
 
 class SandboxError(RuntimeError):
     """A server of the embedded world is missing, failed to start or is in the way."""
-
-
-@dataclass(frozen=True)
-class Running:
-    """One started process. ``identity`` is its start time as the kernel states it.
-
-    ``wave`` orders stopping: the highest first, all of one wave together.
-    """
-
-    name: str
-    pid: int
-    identity: str
-    wave: int = 0
-    stop_signal: int = int(signal.SIGTERM)
-    log: str = ""
-
-
-def identity_of(pid: int) -> str | None:
-    """When the process ``pid`` started, in the kernel's own words; None when there is none.
-
-    On Linux: boot id and start tick, which no change of the wall clock moves.
-    """
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        # No /proc (macOS), or no such process.
-        with contextlib.suppress(psutil.Error):
-            return f"created:{psutil.Process(pid).create_time()}"
-        return None
-    fields = stat.rpartition(")")[2].split()
-    return f"{boot}:{fields[19]}" if fields[0] not in ("Z", "X") else None
-
-
-def alive(process: Running) -> bool:
-    """Whether this very process runs; a zombie or another process with its pid does not count."""
-    child = _children.get(process.pid)
-    if child is None:
-        return identity_of(process.pid) == process.identity
-    if child.poll() is None:
-        # Its pid stays taken until we have reaped it.
-        return True
-    del _children[process.pid]
-    return False
 
 
 def free_port() -> int:
@@ -205,7 +169,7 @@ class ProcessTable:
                 extra_groups=[] if user else None,
                 preexec_fn=_die_with_parent(tied_signal) if tied else None,
             )
-        _children[child.pid] = child
+        children[child.pid] = child
         identity = identity_of(child.pid) or "gone"
         process = Running(name, child.pid, identity, wave, int(stop_signal), str(logfile))
         others = [entry for entry in self.read().get("processes", []) if entry["name"] != name]
@@ -223,9 +187,9 @@ class ProcessTable:
         token = self.read().get("token", "")
         killed: list[str] = []
         for wave in sorted({process.wave for process in chosen}, reverse=True):
-            killed += _stop_together([process for process in chosen if process.wave == wave], token, grace)
+            killed += stop_together([process for process in chosen if process.wave == wave], token, grace)
         if wanted is None and token:
-            killed += _end_strays(token)
+            killed += end_strays(token)
         rest = [
             entry
             for entry in self.read().get("processes", [])
@@ -234,76 +198,3 @@ class ProcessTable:
         if self.path.exists():
             self.update(processes=rest)
         return killed
-
-
-def _stop_together(processes: Sequence[Running], token: str, grace: float) -> list[str]:
-    for process in processes:
-        _signal_group(process, process.stop_signal, token)
-    deadline = time.monotonic() + grace
-    left = [process for process in processes if _group_alive(process, token)]
-    while left and time.monotonic() < deadline:
-        time.sleep(0.02)
-        left = [process for process in left if _group_alive(process, token)]
-    for process in left:
-        _signal_group(process, signal.SIGKILL, token)
-    while any(_group_alive(process, token) for process in left):
-        time.sleep(0.02)
-    return [process.name for process in left]
-
-
-def _members(process: Running, token: str) -> list[psutil.Process]:
-    """Who is left of the group after its leader died; only those that carry our token."""
-    found = []
-    for other in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, OSError):
-            if os.getpgid(other.pid) == process.pid and _carries(other, token):
-                found.append(other)
-    return found
-
-
-def _group_alive(process: Running, token: str) -> bool:
-    if alive(process):
-        return True
-    try:
-        os.killpg(process.pid, 0)
-    except OSError:
-        return False
-    return bool(_members(process, token))
-
-
-def _signal_group(process: Running, number: int, token: str) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        if alive(process):
-            os.killpg(process.pid, number)
-            return
-    for member in _members(process, token):
-        with contextlib.suppress(psutil.Error):
-            member.send_signal(number)
-
-
-def _carries(process: psutil.Process, token: str) -> bool:
-    return (
-        bool(token)
-        and process.environ().get(WORLD_VARIABLE) == token
-        and process.status() != psutil.STATUS_ZOMBIE
-    )
-
-
-def _strays(token: str) -> Iterator[psutil.Process]:
-    for other in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, OSError):
-            if other.pid != os.getpid() and _carries(other, token):
-                yield other
-
-
-def _end_strays(token: str) -> list[str]:
-    strays = list(_strays(token))
-    for stray in strays:
-        with contextlib.suppress(psutil.Error):
-            stray.terminate()
-    _, left = psutil.wait_procs(strays, timeout=5)
-    for stray in left:
-        with contextlib.suppress(psutil.Error):
-            stray.kill()
-    psutil.wait_procs(left, timeout=5)
-    return [f"stray process {stray.pid}" for stray in strays]
