@@ -18,8 +18,6 @@ from include.privacy.steps.work import Item
 log = logging.getLogger(__name__)
 
 AnyRule = SubjectLifecycleRule | RecordAgeRule | ObjectAgeRule
-REQUEST_RECORDS_DAYS = 1096
-"""Our own records of requests: three years, while a claim about one can still be brought (§ 195 BGB)."""
 
 
 class NotAsPromisedError(FindingError):
@@ -37,7 +35,7 @@ def report_databases(
     run = read_run(ledger_run)
     if not run.dry_run:
         runtime().ledger().expire_tombstones(run.as_of)
-        runtime().ledger().purge_records(run.as_of, REQUEST_RECORDS_DAYS)
+        runtime().ledger().purge_records(run.as_of, runtime().config().policy.request_records_days)
     results = {"mark_deleted": marked, "freeze_cohorts": items, "guard": cleared, "conclude": concluded}
     return _report(ledger_run, (SubjectLifecycleRule, RecordAgeRule), results, [])
 
