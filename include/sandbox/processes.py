@@ -36,7 +36,8 @@ from include.sandbox.process_groups import (
 log = logging.getLogger(__name__)
 
 __all__ = [
-    "ProcessTable", "Running", "SandboxError", "alive", "free_port", "identity_of", "responds", "tail", "wait_until",
+    "ProcessTable", "Running", "SandboxError", "alive", "free_port", "identity_of", "responds", "tail",
+    "wait_until",
 ]  # fmt: skip
 
 
