@@ -23,6 +23,9 @@ def database_grants(db: DatabaseMap, rules: Iterable[Rule] = (), role: str = "pr
     who, schema = _quoted(role), _quoted(db.schema_)
     lines = [
         f"-- {db.store}: run as an administrator in this database.",
+        "-- Plans are counted in a temporary table.",
+        "DO $$ BEGIN EXECUTE format('GRANT CONNECT, TEMPORARY ON DATABASE %I TO %I', "
+        f"current_database(), {_literal(role)}); END $$;",
         f"CREATE SCHEMA IF NOT EXISTS {_quoted(WORK_SCHEMA)} AUTHORIZATION {who};",
         f"REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM {who};",
         f"GRANT USAGE ON SCHEMA {schema} TO {who};",
@@ -168,3 +171,7 @@ def _above(folders: Iterable[str]) -> list[str]:
 
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
