@@ -71,7 +71,7 @@ def build(drawn: list[tuple[str, str, float, Kind]], manifests: dict[str, float 
 def captured(found: ObjectVersion, memory: MemoryBucket) -> datetime:
     """The rule read plainly: the manifest, if it is there and states a time, else LastModified."""
     parts = found.key.removeprefix(BACKUPS).split("/")
-    if len(parts) == 2 and found.kind is not Kind.upload:
+    if len(parts) == 2:
         text = memory.read(f"{BACKUPS}{parts[0]}/manifest.json", 999)
         time = manifest_time(text) if text else None
         if time:
@@ -366,8 +366,8 @@ def test_a_bucket_that_keeps_everything_longer_than_promised_is_told() -> None:
         retention=days(200), retention_reason="the locked retention policy of the bucket"
     )
     assert notes(memory) == [
-        f"every new object under {BACKUPS} will outlive the promise because the locked retention policy of the "
-        "bucket keeps it 200 days, the promise allows 180"
+        f"every new object under {BACKUPS} will outlive the promise because the locked retention policy "
+        "of the bucket keeps it 200 days, the promise allows 180"
     ]
 
 

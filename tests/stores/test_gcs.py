@@ -339,8 +339,8 @@ def test_retention_policy_and_holds_are_told_before_the_limit(
         "bucket keeps it 200 days, the promise allows 180",
         f"1 objects under {BACKUPS} will outlive the promise on {limit:%Y-%m-%d} because temporary hold "
         "until it is lifted",
-        f"1 objects under {BACKUPS} will outlive the promise on {limit:%Y-%m-%d} because the retention policy "
-        f"of the bucket until {until:%Y-%m-%d}",
+        f"1 objects under {BACKUPS} will outlive the promise on {limit:%Y-%m-%d} because the retention "
+        f"policy of the bucket until {until:%Y-%m-%d}",
     )
     assert outcome.removed == {BACKUPS: 0}
     assert len(outcome.blocked) == 2

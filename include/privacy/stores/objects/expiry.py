@@ -39,8 +39,8 @@ class Expiry:
                 for o, is_due in zip(page, due, strict=True)
                 if is_due and o.kind is Kind.version and not self.times.is_manifest(o.key)
             )
-        for page in self._bucket.uploads(self._backup.prefix):
-            yield self._part(o for o in page if o.modified <= self._cutoff)
+        for page, due in self._judged(self._bucket.uploads(self._backup.prefix)):
+            yield self._part(o for o, is_due in zip(page, due, strict=True) if is_due)
 
     def second_look(self) -> Iterator[Part]:
         """Markers without data, manifests without archive, and due data still there."""
@@ -53,9 +53,9 @@ class Expiry:
         for size, ready in self._walk(due_data_counts=False):
             count.total += size
             count.due += len(ready)
-        for page in self._bucket.uploads(self._backup.prefix):
+        for page, due in self._judged(self._bucket.uploads(self._backup.prefix)):
             count.total += len(page)
-            count.due += sum(o.modified <= self._cutoff for o in page)
+            count.due += sum(due)
         return count
 
     def _walk(self, *, due_data_counts: bool) -> Iterator[tuple[int, list[ObjectVersion]]]:
