@@ -150,10 +150,11 @@ def _subject(options: argparse.Namespace) -> str:
 
 def _show(made: Plan) -> None:
     """Counts and names from the map only: whoever prints a plan need not see who is in it."""
+    people = f"{made.subjects:,} people of " if made.action == "erase" else ""
     why = f"rule {made.rule}" if made.rule else made.action
     print(
         f"{made.store}, {why}, as of {made.as_of.isoformat()}: {made.matched:,} matched; "
-        f"{made.subjects:,} people of {made.population:,} in the store; {made.shards} shard(s)"
+        f"{people}{made.population:,} in the store; {made.shards} shard(s)"
     )
     for number, group in enumerate(made.groups, start=1):
         for step in group:
