@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from include.privacy.planning.models import Holds, PlanError
 from include.privacy.stores.objects.capture import CaptureTimes, archive_folder, key_date, manifest_time
 from include.privacy.stores.objects.guards import require_cutoff, require_prefix
+from include.privacy.stores.objects.lifecycle import wanted_lifecycle
 from include.privacy.stores.objects.model import (
+    BucketError,
     BucketPolicy,
     Deletion,
     Details,
@@ -22,7 +24,7 @@ from include.privacy.stores.objects.model import (
     ObjectVersion,
     Protection,
 )
-from include.privacy.stores.objects.store import ObjectStore, wanted_lifecycle
+from include.privacy.stores.objects.store import ObjectStore
 from tests.stores.buckets import BACKUPS, Gate, Log, MemoryBucket, backup_map, days, rule, version
 
 AS_OF = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -301,6 +303,28 @@ def test_a_held_collection_keeps_its_backups_and_they_count_as_held(held: str) -
     assert outcome.kept == {BACKUPS: "legal hold on the collection or store"}
     behind = store.overdue(rule(), as_of=AS_OF, holds=Holds(collections=frozenset({held})))
     assert (behind.count, behind.held, behind.gone.held) == (0, 1, 1)
+    assert not store.probe(plan, None).clean
+    assert store.probe(plan, None, holds=Holds(collections=frozenset({held}))).clean
+
+
+def test_a_listing_that_fails_half_way_fails_the_run_after_what_was_recorded() -> None:
+    memory = MemoryBucket([version(f"{BACKUPS}x/{n}", AS_OF - days(400)) for n in range(9)])
+    log = Log()
+    store = ObjectStore(backup_map("memory"), memory, log)
+    plan = store.plan_expiry(rule(), uuid4(), as_of=AS_OF)
+    whole = memory.versions
+
+    def broken(prefix: str) -> Iterator[list[ObjectVersion]]:
+        yield next(whole(prefix))
+        raise BucketError("bucket 'memory': listing versions failed with InternalError")
+
+    memory.versions = broken  # type: ignore[method-assign]
+    with pytest.raises(BucketError, match="listing versions failed"):
+        store.execute(plan, None, Gate())
+    memory.versions = whole  # type: ignore[method-assign]
+    store.execute(plan, None, Gate())
+    assert not memory.entries
+    assert sum(removed for removed, _ in log.done.values()) == 9
 
 
 # Foresight and the two clocks.

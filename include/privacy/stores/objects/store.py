@@ -26,12 +26,12 @@ from include.privacy.stores.objects.capture import CaptureTimes
 from include.privacy.stores.objects.content import Content, data_first, lone_markers, shards_for
 from include.privacy.stores.objects.expiry import Expiry
 from include.privacy.stores.objects.foresight import conflicts, effective_target, foresee
+from include.privacy.stores.objects.lifecycle import wanted_lifecycle
 from include.privacy.stores.objects.model import (
     BatchLog,
     BucketError,
     LifecycleReport,
     ObjectBucket,
-    WantedLifecycle,
 )
 from include.privacy.stores.objects.overdue import CaptureSpan, ObjectOverdue
 from include.privacy.stores.objects.sweep import Sweep, holds_collection
@@ -198,9 +198,15 @@ class ObjectStore:
                 found = sweep.run(lone_markers(listing.second_look()))
 
     def probe(
-        self, plan: Plan, cohort: Cohort | None, *, held_back: frozenset[str] = frozenset()
+        self,
+        plan: Plan,
+        cohort: Cohort | None,
+        *,
+        held_back: frozenset[str] = frozenset(),
+        holds: Holds | None = None,
     ) -> ProbeResult:
-        """Lists everything anew. ``held_back``: people whose objects may lawfully still be there.
+        """Lists everything anew. ``held_back``: people whose objects may lawfully still be there;
+        ``holds``: collections or stores that may.
 
         What soft delete keeps is not counted here but by :meth:`overdue`: nobody can read it, and
         nobody but an administrator restore it.
@@ -208,6 +214,8 @@ class ObjectStore:
         if plan.action == "expire_objects":
             backup = guards.backup_prefix(self.map, plan.params.get("prefix"))
             limit = guards.require_cutoff(_instant(plan.params.get("cutoff")), plan.as_of)
+            if holds and holds_collection(holds, self.name, backup.prefix):
+                return ProbeResult(self.name, 0, {backup.prefix: 0})
             return ProbeResult(self.name, 0, {backup.prefix: Expiry(self._bucket, backup, limit).count().due})
         if cohort is None:
             raise PlanError(f"plan {plan.id} acts on people, but no cohort was given")
@@ -216,7 +224,10 @@ class ObjectStore:
         for content in self.map.content:
             remaining[content.prefix] = 0
             for part in Content(self._bucket, content).parts(cohort):
-                if part.subject in held_back:
+                if part.subject in held_back or (
+                    holds
+                    and (part.subject in holds.subjects or holds_collection(holds, self.name, content.prefix))
+                ):
                     held.add(part.subject or "")
                 else:
                     remaining[content.prefix] += len(part.objects)
@@ -267,23 +278,6 @@ class ObjectStore:
         backup = guards.backup_prefix(self.map, rule.prefix)
         wanted = wanted_lifecycle(rule, effective_target(rule, self._bucket.policy()))
         return self._bucket.lifecycle(wanted, apply=apply and backup.lifecycle == "manage")
-
-
-def wanted_lifecycle(rule: ObjectAgeRule, target: int) -> WantedLifecycle:
-    """Expire at the target, then keep noncurrent versions as long as the limit allows.
-
-    Both steps are rounded up to the next midnight UTC and run asynchronously (AWS, "Lifecycle
-    configuration elements"), hence the two days between their sum and the limit. The days after
-    the first step are what is left for undoing a mistaken or malicious deletion.
-    """
-    expire = max(1, min(target, rule.limit_days - 3))
-    return WantedLifecycle(
-        rule=f"privacy-{rule.id}",
-        prefix=rule.prefix,
-        expire=expire,
-        noncurrent=max(1, rule.limit_days - 2 - expire),
-        limit=rule.limit_days,
-    )
 
 
 def _instant(text: str | None) -> datetime | None:
