@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 Name = Annotated[str, Field(min_length=1, max_length=63)]
 LegalBasis = Literal[
@@ -90,6 +97,11 @@ class Replacement(MapModel):
         if len(self.model_fields_set) != 1:
             raise ValueError("give exactly one of set, random, drop_keys")
         return self
+
+    @model_serializer(mode="wrap")
+    def _as_it_was_given(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # ``set: null`` says something; the two fields beside it, null because nobody set them, do not.
+        return {name: value for name, value in dump(self).items() if name in self.model_fields_set}
 
 
 class KeepUntil(MapModel):

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from include.privacy.requests.due import answer_due
 from include.privacy.runtime import runtime
+from include.privacy.steps import runs
 from include.privacy.steps.runs import CLOCK_SKEW, read_run
 
 if TYPE_CHECKING:
@@ -93,17 +94,11 @@ def _fault(letter: Letter, as_of: datetime) -> str | None:
         return "verified_at is missing on a row of kind verified"
     for name in ("received_at", "verified_at"):
         value = getattr(letter, name)
-        if value is not None and value > max(as_of, _now()) + CLOCK_SKEW:
+        if value is not None and value > max(as_of, runs.current_instant()) + CLOCK_SKEW:
             return f"{name} lies in the future"
     if not isinstance(letter.details, dict):
         return "details must be an object"
     return None
-
-
-def _now() -> datetime:
-    from datetime import UTC
-
-    return datetime.now(UTC)
 
 
 def _quarantine(letter: Letter, reason: str) -> str:

@@ -13,7 +13,7 @@ from include.privacy.policy.policy import ObjectAgeRule, RecordAgeRule, SubjectL
 from include.privacy.runtime import runtime
 from include.privacy.steps.planning import find_plan
 from include.privacy.steps.runs import FindingError, read_run
-from include.privacy.steps.work import Item
+from include.privacy.steps.work import Item, item_of_rule
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ def _report(
     for rule in runtime().config().policy.rules:
         if not isinstance(rule, kinds):
             continue
-        figures = _figures(rule, items)
+        figures = _figures(rule, [*items, item_of_rule(UUID(ledger_run), rule.id, rule.store)])
         try:
             overdue = _overdue(rule, run.as_of, holds)
         except Exception as error:  # noqa: BLE001 - one store that is down must not hide the others' figures
@@ -148,8 +148,8 @@ def _figures(rule: AnyRule, items: list[Item]) -> dict[str, Any]:
     """What the run planned and did for a rule, per store."""
     ledger = runtime().ledger()
     stores: dict[str, dict[str, int]] = {}
-    for item in items:
-        plan = find_plan(item) if item["rule"] == rule.id else None
+    for item in {i["plan_id"]: i for i in items if i["rule"] == rule.id}.values():
+        plan = find_plan(item)
         if plan is None:
             continue
         total = Outcome(store=plan.store)

@@ -1,0 +1,43 @@
+"""Backups on the embedded S3 and GCS: dry, live, twice."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.runs.conftest import BACKUPS, Estate
+
+pytestmark = pytest.mark.timeout(150)
+DAG = "enforce_backup_retention"
+
+
+def _archives(s3_client: Any) -> int:
+    pages = s3_client.get_paginator("list_object_versions").paginate(Bucket=BACKUPS, Prefix="backups/")
+    return sum(len(page.get("Versions", [])) for page in pages)
+
+
+def test_old_archives_go_and_young_ones_stay(estate: Estate, s3_client: Any) -> None:
+    before = _archives(s3_client)
+    dry = estate.run(DAG, {"dry_run": True})
+    assert dry.state == "success", estate.states(dry)
+    assert _archives(s3_client) == before
+    planned = estate.ledger.latest_run("backup_retention").summary["rules"]["backups_s3_accounts"]["matched"]
+    assert planned > 0
+
+    live = estate.run(DAG)
+
+    assert live.state == "success", estate.states(live)
+    summary = estate.ledger.latest_run("backup_retention").summary
+    assert summary["red"] == []
+    rules = summary["rules"]
+    removed = sum(r["stores"]["backups_s3"]["removed"] for n, r in rules.items() if "s3" in n)
+    assert removed > 0
+    assert 0 < _archives(s3_client) < before
+    assert all(figures["overdue"] == 0 for figures in rules.values())
+
+    again = estate.run(DAG, as_of=estate.as_of + timedelta(minutes=1))
+    assert again.state == "success", estate.states(again)
+    rules = estate.ledger.latest_run("backup_retention").summary["rules"]
+    assert sum(r["matched"] for r in rules.values()) == 0
