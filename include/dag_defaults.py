@@ -77,7 +77,6 @@ def default_args() -> dict[str, Any]:
     return {
         "owner": OWNER,
         "retries": 3,
-        "retry_delay": timedelta(seconds=30),
         "retry_exponential_backoff": True,
         "max_retry_delay": timedelta(minutes=15),
         "retry_policy": ExceptionRetryPolicy(rules=[RetryRule(exception=final, action=RetryAction.FAIL)]),

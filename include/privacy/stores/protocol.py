@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -21,11 +22,30 @@ class ErasureStore(Protocol):
         security, missing privilege, missing column).
         """
 
-    def execute(self, plan: Plan, cohort: Cohort, gate: HoldGate, *, shard: int = 0, dry_run: bool = False) -> Outcome:
-        """Carry the plan out chunk by chunk; may be called again, also while another copy runs."""
+    def execute(
+        self,
+        plan: Plan,
+        cohort: Cohort | None,
+        gate: HoldGate,
+        *,
+        shard: int = 0,
+        dry_run: bool = False,
+        held_back: frozenset[str] = frozenset(),
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Outcome:
+        """Carry the plan out chunk by chunk; may be called again, also while another copy runs.
 
-    def probe(self, plan: Plan, cohort: Cohort) -> ProbeResult:
+        ``held_back``: subject keys of people whom another store had to keep. ``progress`` is told
+        how much of how much is done. The cohort is needed unless the plan acts on ages.
+        """
+
+    def probe(
+        self, plan: Plan, cohort: Cohort | None, *, held_back: frozenset[str] = frozenset()
+    ) -> ProbeResult:
         """Look for every frozen identifier again."""
+
+    def deferred(self, plan: Plan) -> frozenset[str]:
+        """Subject keys of those who were kept back, by a hold or a lock."""
 
     def finish(self, plan: Plan) -> None:
         """Remove the plan's working data from the store."""

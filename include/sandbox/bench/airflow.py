@@ -80,9 +80,7 @@ def _one_erasure(world: World) -> tuple[float, float]:
             raise RuntimeError("the benchmark's platform has no active account")
         began = time.monotonic()
         request = request_erasure(accounts, sqs_client(world.s3_endpoint), world.queue_url, row[0])
-    closed = (
-        "SELECT 1 FROM request WHERE external_id = %s AND state IN ('completed', 'completed_with_retention')"
-    )
+    closed = "SELECT 1 FROM ledger.request WHERE external_id = %s AND state LIKE 'completed%%'"
     with psycopg.connect(world.dsn("ledger"), autocommit=True) as ledger:
         while ledger.execute(closed, (str(request),)).fetchone() is None:
             if time.monotonic() - began > 120:
@@ -90,7 +88,8 @@ def _one_erasure(world: World) -> tuple[float, float]:
             time.sleep(0.05)
         took = time.monotonic() - began
         work = ledger.execute(
-            "SELECT coalesce(sum((o.body ->> 'seconds')::float), 0) FROM outcome o JOIN plan p ON p.id = o.plan_id "
-            "WHERE p.id IN (SELECT id FROM plan ORDER BY created_at DESC LIMIT 5)"
+            "SELECT coalesce(sum((o.body ->> 'seconds')::float), 0) "
+            "FROM ledger.outcome o JOIN ledger.plan p ON p.id = o.plan_id "
+            "WHERE p.id IN (SELECT id FROM ledger.plan ORDER BY saved_at DESC LIMIT 5)"
         ).fetchone()
     return took, float(work[0]) if work else 0.0

@@ -93,12 +93,15 @@ def take(connection: Connection, plan_id: UUID, shard: int, owner: UUID) -> Oper
 
     Waits for the chunk that an older copy has open; the older copy stops before its next.
     """
-    row = connection.execute(
-        """INSERT INTO privacy_work.operation AS o (plan_id, shard, owner) VALUES (%s, %s, %s)
-           ON CONFLICT (plan_id, shard) DO UPDATE SET owner = excluded.owner, taken_at = clock_timestamp()
-           RETURNING o.position, o.sweep, o.finished_at IS NOT NULL""",
-        (plan_id, shard, owner),
-    ).fetchone()
+    with connection.transaction():
+        # As long as the statement may take: the older copy may itself be waiting inside its chunk.
+        connection.execute("SET LOCAL lock_timeout = 0")
+        row = connection.execute(
+            """INSERT INTO privacy_work.operation AS o (plan_id, shard, owner) VALUES (%s, %s, %s)
+               ON CONFLICT (plan_id, shard) DO UPDATE SET owner = excluded.owner, taken_at = clock_timestamp()
+               RETURNING o.position, o.sweep, o.finished_at IS NOT NULL""",
+            (plan_id, shard, owner),
+        ).fetchone()
     assert row is not None
     return Operation(plan_id, shard, owner, int(row[0]), int(row[1]), bool(row[2]))
 
