@@ -1,0 +1,96 @@
+"""The doorbell against the embedded SQS: nothing is lost, nothing malformed gets in."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sys
+from typing import Any
+
+import pytest
+
+from tests.runs.conftest import ROOT
+
+sys.path.append(str(ROOT / "plugins"))
+
+GOOD = "7f9b1c1e-6c7e-4b52-9d53-0c3f5c9a2b11"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "not json",
+        "[]",
+        "{}",
+        '{"request_id": 7}',
+        '{"request_id": "jane@example.com"}',
+        f'{{"request_id": "{GOOD}", "email": "jane@example.com"}}',
+        f'{{"request_id": "{GOOD}"}}' + " " * 5000,
+    ],
+)
+def test_a_malformed_message_is_refused_without_being_quoted(body: str) -> None:
+    from privacy_doorbell import request_id_of
+
+    with pytest.raises(ValueError, match=r"message|request_id") as refused:
+        request_id_of(body)
+    assert "jane" not in str(refused.value)
+
+
+def test_a_message_is_deleted_only_once_its_event_is_stored(
+    world: Any, sqs_client: Any, queue_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.triggers.shared_stream import AdvanceItem, AdvanceOutcome
+    from privacy_doorbell import SqsDoorbell
+
+    dead_letters = sqs_client.create_queue(QueueName="doorbell-dead-letters")["QueueUrl"]
+    connection = json.loads(world.env["AIRFLOW_CONN_REQUEST_QUEUE"])
+    connection["extra"] |= {"queue_url": queue_url, "dead_letter_url": dead_letters}
+    monkeypatch.setenv("AIRFLOW_CONN_REQUEST_QUEUE", json.dumps(connection))
+    bodies = [
+        json.dumps({"request_id": GOOD}),
+        "malformed jane@example.com",
+        json.dumps({"request_id": GOOD}),
+    ]
+    for body in bodies:
+        sqs_client.send_message(QueueUrl=queue_url, MessageBody=body)
+    trigger = SqsDoorbell(wait_seconds=1, visibility_seconds=2)
+    assert SqsDoorbell(**trigger.serialize()[1]).shared_stream_key() == trigger.shared_stream_key()
+
+    async def listen() -> None:
+        producer = trigger.create_shared_stream_producer(trigger.serialize()[1])
+        stream = producer.open_stream()
+        received = [await anext(stream) for _ in bodies]
+        outcomes = {bodies[1]: AdvanceOutcome(0, 0, 1)}
+        stored = [AdvanceOutcome(1, 0, 0), AdvanceOutcome(0, 1, 0)]
+        items = [
+            AdvanceItem(payload, outcomes.get(raw) or stored.pop(0))
+            for raw, payload in sorted(received, key=lambda pair: pair[0])
+        ]
+        await producer.advance(items)
+        await producer.aclose()
+
+    asyncio.run(listen())
+    attributes = sqs_client.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["All"])["Attributes"]
+    left = int(attributes["ApproximateNumberOfMessages"]) + int(
+        attributes["ApproximateNumberOfMessagesNotVisible"]
+    )
+    assert left == 1, "the event that was not stored must be delivered again"
+    [moved] = sqs_client.receive_message(QueueUrl=dead_letters)["Messages"]
+    assert moved["Body"] == bodies[1]
+
+
+def test_only_the_opaque_id_enters_the_asset_event(caplog: pytest.LogCaptureFixture) -> None:
+    from privacy_doorbell import SqsDoorbell
+
+    async def messages() -> Any:
+        for body in ("jane@example.com", json.dumps({"request_id": GOOD})):
+            yield body
+
+    async def collect() -> list[Any]:
+        return [event.payload async for event in SqsDoorbell().filter_shared_stream(messages())]
+
+    with caplog.at_level(logging.INFO):
+        assert asyncio.run(collect()) == [{"request_id": GOOD}]
+    assert "jane" not in caplog.text
