@@ -11,12 +11,14 @@ import base64
 import json
 import os
 import secrets
+import shlex
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from include.sandbox.airflow_api import AirflowApi
@@ -65,7 +67,11 @@ def configure(world: World, overrides: Mapping[str, str] | None = None) -> Airfl
     passwords = Path(own["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"])
     passwords.touch(mode=0o600)
     passwords.write_text(json.dumps({USER: password}) + "\n")
-    write_env(world.folder / "env", {**world.env, **own})
+    env = world.folder / "env"
+    write_env(env, {**world.env, **own})
+    programs = os.pathsep.join(shlex.quote(str(p)) for p in (BIN, world.postgres.binaries))
+    with env.open("a") as lines:
+        lines.write(f'export PATH={programs}{os.pathsep}"$PATH"\n')
     airflow = Airflow(own["AIRFLOW__API__BASE_URL"], USER, password, environment(world, own))
     world.table.update(airflow={"url": airflow.url, "user": USER, "password": password, "settings": own})
     return airflow
@@ -74,6 +80,7 @@ def configure(world: World, overrides: Mapping[str, str] | None = None) -> Airfl
 def _settings(world: World) -> dict[str, str]:
     home = world.folder / "airflow"
     port = free_port()
+    now = datetime.now(UTC).replace(microsecond=0)
     url = f"http://{HOST}:{port}"
     return {
         "AIRFLOW_HOME": str(home),
@@ -89,6 +96,8 @@ def _settings(world: World) -> dict[str, str]:
         "AIRFLOW__API__SECRET_KEY": secrets.token_hex(32),
         "AIRFLOW__API__WORKERS": "1",
         "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),
+        # Nothing runs for a slot from before this world began; see include/dag_defaults.py.
+        "PRIVACY_START": now.isoformat(),
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
         "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(home / "logs" / "dag_processor"),
         "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(home / "bundles"),

@@ -1,10 +1,16 @@
-"""The table at the end of the demo: plain text that a person can read and a log can keep."""
+"""What the demo says at its end: plain text that a person can read and a log can keep."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from include.sandbox.airflow import Airflow
+from include.sandbox.results import Line, Request
+from include.sandbox.verify import Check
+
+WHY = {"erasure_requests": "requests for erasure"}
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,61 @@ def _row(cells: Sequence[str], widths: Sequence[int], columns: Sequence[Column])
     return drawn
 
 
-def number(value: int) -> str:
-    """Digits in groups of three."""
-    return f"{value:,}"
+def what_was_done(lines: Sequence[Line], requests: Sequence[Request]) -> str:
+    """Per promise and store, as the ledger has it."""
+    columns = [
+        Column("Promise", 7), Column("Rule or request", 27), Column("Store", 12),
+        Column("Due", 13, number=True), Column("Removed", 9, number=True),
+        Column("Anonym.", 8, number=True), Column("Kept, and why", 38), Column("Probed", 14),
+        Column("Overdue", 14), Column("s", 5, number=True),
+    ]  # fmt: skip
+    told = [
+        f"Request {r.external_id}: {r.state} {r.seconds:.0f} s after the click (due {r.due}); "
+        f"backups may hold something until {r.residual_until or '–'}"
+        for r in requests
+    ]
+    done = table(columns, [_cells(line) for line in lines])
+    return "\n".join(["\nWhat the engine did (from the ledger)", done, *told])
+
+
+def what_was_found(checks: Sequence[Check]) -> str:
+    """Every statement about the stores, and whether it holds."""
+    columns = [Column("", 1), Column("Promise", 9), Column("Statement", 78), Column("Found instead", 40)]
+    rows = [["✓" if c.ok else "✗", c.promise, c.statement, "" if c.ok else c.detail or "no"] for c in checks]
+    failed = sum(not c.ok for c in checks)
+    verdict = f"{failed} of {len(checks)} statements do not hold." if failed else "Everything is as promised."
+    return "\n".join(["\nWhat the stores say (asked without the engine)", table(columns, rows), verdict])
+
+
+def where_to_look(airflow: Airflow) -> str:
+    """Addresses, login and commands."""
+    ledger = "source .sandbox/env; psql ledger -c 'TABLE ledger.evidence'"
+    return "\n".join(
+        (
+            "\nWhere to look",
+            f"  Airflow   {airflow.url}   login: {airflow.user} / {airflow.password}",
+            f"  Ledger    {ledger}",
+            "  Shell     source .sandbox/env; then airflow, psql and boto3 talk to this world",
+            "  Logs      .sandbox/logs and .sandbox/airflow/logs",
+            "  Stop      make stop",
+        )
+    )
+
+
+def _cells(line: Line) -> list[str]:
+    due = f"{line.due:,} {_unit(line)}" if line.action else "–"
+    if line.people:
+        due = f"{line.people:,} {'person' if line.people == 1 else 'people'}\n{due}"
+    kept = [f"{name}: {why}" for name, why in line.kept.items()]
+    kept += [f"{line.held} on legal hold"] if line.held else []
+    kept += line.blocked + line.notes
+    probed = f"still found: {line.remaining:,}" if line.remaining else "absent" if line.probed else "–"
+    done = [f"{line.removed:,}", f"{line.anonymised:,}"] if line.action else ["–", "–"]
+    return [
+        line.promise or "P6.3", WHY.get(line.why, line.why), line.store, due, *done,
+        "\n".join(kept) or "–", probed, line.overdue, f"{line.seconds:.1f}" if line.action else "–",
+    ]  # fmt: skip
+
+
+def _unit(line: Line) -> str:
+    return "objects" if line.bucket else "rows"

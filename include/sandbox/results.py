@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -10,15 +11,28 @@ import psycopg
 from psycopg.rows import dict_row
 
 PLANS = """
-SELECT p.id, p.store, p.action, p.rule, p.state, p.reason, p.body, p.saved_at, r.kind, r.dry_run,
+SELECT p.store, p.action, p.rule, p.state, p.body, r.kind,
        (SELECT jsonb_agg(o.body) FROM ledger.outcome o WHERE o.plan_id = p.id) AS outcomes,
        (SELECT b.body FROM ledger.probe b WHERE b.plan_id = p.id AND b.done_at IS NOT NULL
-         ORDER BY b.done_at LIMIT 1) AS probe,
-       (SELECT min(b.due_at) FROM ledger.probe b WHERE b.plan_id = p.id AND b.done_at IS NULL) AS next_probe
+         ORDER BY b.done_at LIMIT 1) AS probe
   FROM ledger.plan p JOIN ledger.run r ON r.id = p.run_id
- WHERE NOT r.dry_run AND p.cohort_id IS NOT DISTINCT FROM p.cohort_id
+ WHERE NOT r.dry_run
  ORDER BY p.saved_at
 """
+# What each rule's last run reported, whoever planned it.
+RULES = """
+SELECT DISTINCT ON (rule.key) rule.key, rule.value
+  FROM ledger.run r, jsonb_each(r.summary->'rules') AS rule
+ WHERE NOT r.dry_run AND r.finished_at IS NOT NULL
+ ORDER BY rule.key, r.finished_at DESC
+"""
+REQUESTS = """
+SELECT q.id, q.external_id, q.state, q.due_at, q.residual_until,
+       extract(epoch FROM (SELECT max(e.at) FROM ledger.evidence e WHERE e.request_id = q.id)
+                          - q.received_at)::float
+  FROM ledger.request q ORDER BY q.received_at
+"""
+HOLDS = "SELECT scope, count(*) AS n FROM ledger.hold WHERE released_at IS NULL GROUP BY scope"
 
 
 @dataclass
@@ -27,6 +41,9 @@ class Line:
 
     why: str
     store: str
+    promise: str = ""
+    action: str = ""
+    bucket: bool = False
     due: int = 0
     people: int = 0
     removed: int = 0
@@ -35,11 +52,10 @@ class Line:
     held: int = 0
     blocked: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    states: set[str] = field(default_factory=set)
-    probed: int = 0
+    probed: bool = False
     remaining: int = 0
+    overdue: str = "–"
     seconds: float = 0.0
-    longest: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -55,7 +71,7 @@ class Request:
 
 
 def read_lines(ledger_dsn: str) -> list[Line]:
-    """The lines in the order in which they were planned; plans that did nothing are left out."""
+    """The lines by promise; plans that were not carried out are left out."""
     lines: dict[tuple[str, str], Line] = {}
     with psycopg.connect(ledger_dsn, row_factory=dict_row) as conn:
         for plan in conn.execute(PLANS).fetchall():
@@ -63,26 +79,40 @@ def read_lines(ledger_dsn: str) -> list[Line]:
                 continue
             key = (plan["rule"] or plan["kind"], plan["store"])
             _add(lines.setdefault(key, Line(*key)), plan)
-    return list(lines.values())
+        for hold in conn.execute(HOLDS).fetchall():
+            kept = {f"{hold['n']} {hold['scope']}": "until the legal hold is released"}
+            lines["hold", hold["scope"]] = Line("place_legal_hold", "every store", promise="P4.4", kept=kept)
+        for row in conn.execute(RULES).fetchall():
+            for line in [line for line in lines.values() if line.why == row["key"]]:
+                _judge(line, row["value"])
+    return sorted(lines.values(), key=lambda line: (line.promise or "P6.3", line.why, line.store))
 
 
 def _add(line: Line, plan: dict[str, Any]) -> None:
     body = plan["body"]
+    line.action = plan["action"]
+    line.bucket |= any("/" in step["table"] for group in body["groups"] for step in group)
     line.due += body["matched"]
     line.people += body["subjects"]
-    line.states.add(plan["state"])
-    line.notes += [note for note in body["notes"] if note not in line.notes]
+    if line.action == "expire_objects":
+        line.notes += [note for note in body["notes"] if note not in line.notes]
     for outcome in plan["outcomes"] or []:
         line.removed += sum(outcome["removed"].values())
         line.anonymised += sum(outcome["anonymised"].values())
-        line.kept |= outcome["kept"]
+        line.kept |= {name: why.split(";")[0] for name, why in outcome["kept"].items()}
         line.held += outcome["held_subjects"]
         line.blocked += [b for b in outcome["blocked"] if b not in line.blocked]
         line.seconds += outcome["seconds"]
-        line.longest = max(line.longest, outcome["longest_transaction_s"])
     if plan["probe"] is not None:
-        line.probed += plan["probe"].get("checked_subjects", 0)
-        line.remaining += sum(plan["probe"].get("remaining", {}).values())
+        line.probed = True
+        line.remaining += sum(plan["probe"]["remaining"].values())
+
+
+def _judge(line: Line, figures: dict[str, Any]) -> None:
+    line.promise = figures["promise"]
+    line.held = max(line.held, figures.get("held", 0))
+    count, oldest = figures.get("overdue", 0), figures.get("oldest_overdue_s")
+    line.overdue = f"{count}, oldest {timedelta(seconds=oldest or 0)}" if count else "none"
 
 
 def read_requests(ledger_dsn: str) -> list[Request]:
@@ -97,10 +127,7 @@ def read_requests(ledger_dsn: str) -> list[Request]:
                 f"{row[4]:%Y-%m-%d}" if row[4] else "",
                 row[5] or 0.0,
             )
-            for row in conn.execute(
-                "SELECT id, external_id, state, due_at, residual_until,"
-                " extract(epoch FROM closed_at - received_at)::float FROM ledger.request ORDER BY received_at"
-            )
+            for row in conn.execute(REQUESTS)
         ]
 
 

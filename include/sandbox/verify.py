@@ -8,7 +8,7 @@ map would otherwise be missing here too, and then nobody would notice.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -274,15 +274,15 @@ def check_backups(stores: Stores, before: Baseline) -> list[Check]:
     return checks
 
 
-def check_residue(
-    dsns: dict[str, str], marker: Marker, kept: Callable[[str, str], bool] | None = None
-) -> list[Check]:
-    """Nothing recognisable of the marked person in any row of any table of any database.
+def check_residue(dsns: Mapping[str, str], markers: Sequence[Marker]) -> list[Check]:
+    """Nothing recognisable of two marked people in any row of any table of any database.
 
-    Every row of every table is read as text, Airflow's own metadata included.
+    Every row of every table is read as text, Airflow's own metadata included. One of them was due for
+    the purge, the other asked for erasure.
     """
-    # The account id alone is nine digits; it is looked for as a whole number.
-    pattern = "|".join([rf"\m{marker.account_id}\M", *(re.escape(n) for n in marker.needles[1:])])
+    needles = [re.escape(n) for m in markers for n in m.needles if not n.isdigit()]
+    # Account ids are looked for as whole numbers.
+    pattern = "|".join([*(rf"\m{m.account_id}\M" for m in markers), *needles])
     checks = []
     for name, dsn in dsns.items():
         found: dict[str, int] = {}
@@ -292,14 +292,13 @@ def check_residue(
                 " WHERE c.relkind IN ('r', 'p', 'm') AND NOT c.relispartition"
                 " AND n.nspname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1, 2"
             ).fetchall():
-                if kept and kept(schema, table):
-                    continue
                 query = sql.SQL("SELECT count(*) FROM {} t WHERE t::text ~ %s").format(
                     sql.Identifier(schema, table)
                 )
                 if hits := _one(conn, query, [pattern]):
                     found[f"{schema}.{table}"] = hits
-        checks.append(_none_left("P6.3", f"database {name}: no trace of the marked person in any row", found))
+        names = "no name, address, IP, id or word of two marked people in any row"
+        checks.append(_none_left("P4.2 P6.3", f"database {name}: {names}", found))
     return checks
 
 
