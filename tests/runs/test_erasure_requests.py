@@ -65,7 +65,8 @@ def test_one_bad_request_stops_none_of_the_others(estate: Estate) -> None:
                    (request_id, kind, account_id, "right", channel, received_at, verified_at)
                VALUES ('00000000-0000-4000-8000-000000000001', 'opened', 987654321, 'erasure', 'app', %s, %s),
                       ('00000000-0000-4000-8000-000000000002', 'opened', 101, 'erasure', 'app', %s, NULL),
-                      ('00000000-0000-4000-8000-000000000003', 'withdrawn', 101, 'erasure', 'app', %s, NULL)""",
+                      ('00000000-0000-4000-8000-000000000003', 'withdrawn', 101, 'erasure', 'app',
+                       %s, NULL)""",
             (
                 estate.as_of - timedelta(hours=1),
                 estate.as_of - timedelta(hours=1),
