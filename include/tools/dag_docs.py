@@ -106,10 +106,23 @@ def _schedule(node: ast.expr | None, tree: ast.Module) -> str:
 def _names(node: ast.expr | None) -> tuple[str, ...]:
     if not isinstance(node, ast.List | ast.Tuple | ast.Set):
         return ()
+    known = _tags()
     return tuple(
-        str(e.value) if isinstance(e, ast.Constant) else ast.unparse(e).split(".")[-1].lower()
+        str(e.value) if isinstance(e, ast.Constant) else known.get(ast.unparse(e), ast.unparse(e))
         for e in node.elts
     )
+
+
+def _tags() -> dict[str, str]:
+    """``Tag.holds`` → ``legal-holds``, from the enum in include/dag_defaults.py."""
+    tree = ast.parse((ROOT / "include" / "dag_defaults.py").read_text(encoding="utf-8"))
+    return {
+        f"{enum.name}.{ast.unparse(line.targets[0])}": _text(line.value)
+        for enum in tree.body
+        if isinstance(enum, ast.ClassDef) and enum.name == "Tag"
+        for line in enum.body
+        if isinstance(line, ast.Assign)
+    }
 
 
 def _params(node: ast.expr | None, tree: ast.Module) -> tuple[tuple[str, str], ...]:
