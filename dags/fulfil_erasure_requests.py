@@ -79,7 +79,7 @@ def fulfil_erasure_requests():
         .partial(ledger_run=run)
         .expand_kwargs(items)
     )
-    cleared = task(claiming.complete_cohorts, trigger_rule=TriggerRule.ALL_DONE)(items)
+    cleared = task(claiming.complete_cohorts, trigger_rule=TriggerRule.ALL_DONE)(run, items)
     work = {"pool": REQUESTS_POOL, "execution_timeout": ERASING_TIMEOUT, "max_active_tis_per_dagrun": 4}
     label = "{{ task.op_kwargs['store'] }} {{ task.op_kwargs['shard'] }}"
     executed = (

@@ -126,6 +126,18 @@ def test_a_run_interrupted_before_the_root_goes_on_with_the_same_cohort(
     assert estate.ledger.find_request(external).state.startswith("completed")
 
 
+def test_only_those_of_whom_the_law_keeps_something_are_told_so(estate: Estate) -> None:
+    billed = "SELECT account_id FROM invoices WHERE account_id < 900000000 LIMIT 1"
+    unbilled = """SELECT id FROM accounts a WHERE status = 'active' AND id < 900000000
+                  AND NOT EXISTS (SELECT FROM invoices i WHERE i.account_id = a.id) LIMIT 1"""
+    with_invoice = estate.ask(estate.value("accounts", billed))
+    without = estate.ask(estate.value("accounts", unbilled))
+    run = estate.run(DAG)
+    assert run.state == "success", estate.states(run)
+    kinds = {a["request_id"]: a["kind"] for a in estate.answers()}
+    assert kinds == {with_invoice: "erasure_completed_with_retention", without: "erasure_completed"}
+
+
 def test_a_store_that_cannot_be_planned_stops_the_deletion_and_keeps_the_request_open(
     estate: Estate, monkeypatch: pytest.MonkeyPatch
 ) -> None:

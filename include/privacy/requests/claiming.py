@@ -9,6 +9,7 @@ from uuid import UUID
 
 from include.privacy.planning.models import Holds
 from include.privacy.requests.intake import request_ids
+from include.privacy.requests.retaining import note_what_is_kept
 from include.privacy.runtime import runtime
 from include.privacy.steps.freezing import members
 from include.privacy.steps.planning import find_plan
@@ -48,17 +49,23 @@ def claim(ledger_run: str, *, params: Mapping[str, Any] | None = None) -> list[I
     return [item for cohort_id in dict.fromkeys(cohorts) for item in items_of_cohort(cohort_id)]
 
 
-def complete_cohorts(items: list[Item] | None = None) -> list[Item]:
-    """The items of cohorts of which every store could be planned: of the others nothing is deleted."""
+def complete_cohorts(ledger_run: str, items: list[Item] | None = None) -> list[Item]:
+    """The items of cohorts of which every store could be planned: of the others nothing is deleted.
+
+    What the law keeps of each person is noted now, while their rows still lead to them.
+    """
     items = items or []
     complete: list[Item] = []
     for cohort_id in cohort_ids(items):
         mine = of_cohort(items, cohort_id)
-        missing = [i["store"] for i in mine if find_plan(i) is None]
+        plans = [p for i in mine if (p := find_plan(i))]
+        missing = sorted({i["store"] for i in mine} - {p.store for p in plans})
         if missing:
             log.error("no plan for %s, so nothing is deleted", ", ".join(missing))
-        else:
-            complete += mine
+            continue
+        if all(runtime().ledger().plan_state(p.id) == "planned" for p in plans):
+            note_what_is_kept(ledger_run, cohort_id, plans)
+        complete += mine
     return complete
 
 

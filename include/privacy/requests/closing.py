@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from include.privacy.planning.models import Member, Plan, Verb
+from include.privacy.planning.models import Member, Plan
+from include.privacy.requests.retaining import kept_of
 from include.privacy.runtime import runtime
 from include.privacy.steps.concluding import conclude
 from include.privacy.steps.executing import alone, kept_back
@@ -24,14 +24,6 @@ log = logging.getLogger(__name__)
 
 class RequestsOpenError(FindingError):
     """Some requests could not be fulfilled in this run; the message has counts only."""
-
-
-@dataclass
-class Judgement:
-    """What became of one person's data."""
-
-    left: dict[str, int] = field(default_factory=dict)
-    kept: dict[str, list[str]] = field(default_factory=dict)
 
 
 def close_requests(
@@ -120,15 +112,16 @@ def _close(
             state, reason = "failed", "a store refused to remove something: locked or protected there"
         ledger.transition(request_id, state, reason)
         return state
-    judged = _judge(member, plans, clean, as_of)
-    if judged.left:
-        log.error("a request stays open: still found %s", judged.left)
+    left = {} if clean else _left_of(member, plans, as_of)
+    if left:
+        log.error("a request stays open: still found %s", left)
         return "open"
-    state = "completed_with_retention" if judged.kept else "completed"
+    retained = kept_of(request_id, plans)
+    state = "completed_with_retention" if retained else "completed"
     answer: dict[str, Any] = {
         "outcome": state,
         "residual_until": residual.isoformat() if residual else None,
-        "kept": judged.kept,
+        "kept": retained,
     }
     joined = [r.external_id for r in ledger.requests(["joined"]) if r.joined_to == request_id]
     for external_id in [request.external_id, *joined]:
@@ -137,29 +130,20 @@ def _close(
     return state
 
 
-def _judge(member: Member, plans: Iterable[Plan], clean: bool, as_of: datetime) -> Judgement:
-    """What is left of one person, and what the map keeps of them. Looked at person by person only
-    where the cohort's probe found something or its plan keeps something.
-    """
-    judged = Judgement()
+def _left_of(member: Member, plans: Iterable[Plan], as_of: datetime) -> dict[str, int]:
+    """How much each store still has of one person; asked where the cohort's probe found something."""
+    left: dict[str, int] = {}
     for plan in plans:
-        keeps = any(s.verb is Verb.keep and s.matched for s in plan.steps)
-        if clean and not keeps:
-            continue
         store = runtime().store(plan.store)
         cohort = alone(member)
-        if not clean:
-            own = store.plan_erasure(cohort, uuid4(), as_of=as_of)
-            try:
-                left = {name: n for name, n in store.probe(own, cohort).remaining.items() if n}
-            finally:
-                store.finish(own)
-            if left:
-                judged.left[plan.store] = sum(left.values())
-        if keeps:
-            reasons = sorted({s.kept_because for s in plan.steps if s.kept_because and s.matched})
-            judged.kept[plan.store] = [r for r in reasons if r]
-    return judged
+        own = store.plan_erasure(cohort, uuid4(), as_of=as_of)
+        try:
+            count = sum(store.probe(own, cohort).remaining.values())
+        finally:
+            store.finish(own)
+        if count:
+            left[plan.store] = count
+    return left
 
 
 def _ever_held(plans: Iterable[Plan]) -> bool:

@@ -79,4 +79,5 @@ def _mark(ledger_run: str, rule: SubjectLifecycleRule, plan: Plan) -> int:
     log.info("rule %s: %s %d accounts deleted", rule.id, "would mark" if dry_run else "marked", marked)
     if not dry_run:
         ledger.record_outcome(plan.id, 0, Outcome(store=rule.store, anonymised={"marked_deleted": marked}))
+        ledger.move_plan(plan.id, "probed", "marking is one statement: nothing is left to look for")
     return marked
