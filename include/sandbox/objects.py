@@ -38,12 +38,14 @@ def start_objects(table: ProcessTable, *, tied: bool = False) -> tuple[Running, 
     env = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("AWS_", "MINISTACK_", "S3_"))
+        if not name.startswith(("AWS_", "MINISTACK_", "S3_", "IOT_"))
     }
     env |= {
         "GATEWAY_PORT": str(port),
         # Without this it listens on every interface.
         "BIND_HOST": HOST,
+        # Its IoT listener ignores BIND_HOST and opens 8883 on every interface.
+        "IOT_MTLS_ENABLED": "0",
         "MINISTACK_REGION": REGION,
         "SERVICES": SERVICES,
         "LOG_LEVEL": "WARNING",

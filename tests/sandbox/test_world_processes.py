@@ -77,6 +77,8 @@ def test_a_child_that_left_the_group_is_found_by_its_token(table: ProcessTable):
 
 def test_a_stale_record_never_kills_the_stranger_who_has_the_pid_now(table: ProcessTable):
     mine = table.spawn("mine", python(SLEEP))
+    # Start times are told to a hundredth of a second; whoever gets a used pid starts later than that.
+    time.sleep(0.1)
     stranger = subprocess.Popen(python(SLEEP), start_new_session=True)
     try:
         stale = replace(mine, name="stale", pid=stranger.pid)
