@@ -26,12 +26,14 @@ def identifier_table(plan_id: UUID) -> sql.Identifier:
 @dataclass(frozen=True)
 class Join:
     """``relations`` to add after FROM or USING, the condition that ties them to ``t0``, and the
-    ``anchor``: the cohort's ordinal, or without a cohort the column with the subject key.
+    ``anchor``: the cohort's ordinal, or without a cohort the column with the subject key. ``once``:
+    no row of ``t0`` can appear twice, because every hop ends at a primary key.
     """
 
     relations: tuple[sql.Composable, ...]
     condition: sql.Composable
     anchor: sql.Composable
+    once: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,12 @@ class Joins:
             conditions.append(
                 sql.SQL("w.kind = {} AND {} = w.value").format(sql.Literal(end.identifier), column)
             )
-        return Join(tuple(relations), sql.SQL(" AND ").join(conditions), sql.SQL("w.ordinal"))
+        return Join(
+            tuple(relations),
+            sql.SQL(" AND ").join(conditions),
+            sql.SQL("w.ordinal"),
+            _once(self.database, path),
+        )
 
     def to_key(self, path: Path, prefix: str = "k") -> Join | None:
         """Ties ``t0`` to the subject key itself; None where only an identifier leads there.
@@ -92,3 +99,12 @@ class Joins:
             role = path.role or next(iter(target.subjects))
             alias, path = parent, target.subjects[role].path
         return relations, conditions, alias, path
+
+
+def _once(database: DatabaseMap, path: Path) -> bool:
+    while not isinstance(path, (KeyPath, IdentifierPath)):
+        if path.key:
+            return False
+        subjects = database.tables[path.references].subjects
+        path = subjects[path.role or next(iter(subjects))].path
+    return isinstance(path, KeyPath)

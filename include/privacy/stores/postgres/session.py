@@ -22,6 +22,8 @@ def connect(dsn: str, *, statement_timeout_s: int = STATEMENT_TIMEOUT_S) -> Iter
     Statements are not prepared: a plan for one chunk must not be reused for a chunk a thousand
     times its size. ``random_page_cost``: a chunk touches few rows of a large table; at the default of 4
     PostgreSQL reads the whole table for each (measured: 20 ms a chunk for 200,000 rows).
+    ``enable_indexonlyscan``: an index still lists the rows just deleted, so that a probe through it
+    visits the page of each one (measured: 1.4 s for a million, 0.14 s in the order of the table).
     """
     with psycopg.connect(
         dsn,
@@ -31,7 +33,7 @@ def connect(dsn: str, *, statement_timeout_s: int = STATEMENT_TIMEOUT_S) -> Iter
         prepare_threshold=None,
         options=(
             f"-c statement_timeout={statement_timeout_s}s -c lock_timeout={LOCK_TIMEOUT_S}s "
-            "-c random_page_cost=1.1 -c idle_in_transaction_session_timeout=120s "
+            "-c random_page_cost=1.1 -c enable_indexonlyscan=off -c idle_in_transaction_session_timeout=120s "
             "-c timezone=UTC -c client_min_messages=warning"
         ),
     ) as connection:

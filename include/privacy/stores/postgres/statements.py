@@ -35,11 +35,18 @@ def counts_by_subject(joins: Joins, step: Step, plan_id: UUID) -> sql.Composed:
 
 
 def count(joins: Joins, step: Step, plan_id: UUID) -> sql.Composed:
-    """How many rows of the slice the step matches: the dry run's last verb, and the probe."""
-    rest, where = _slice(joins, step, plan_id)
-    return sql.SQL(
-        "SELECT count(DISTINCT (t0.tableoid, t0.ctid)) FROM {table} t0{rest} WHERE {where}"
-    ).format(table=joins.table(step.table), rest=_also(", ", rest), where=where)
+    """How many rows of the slice the step matches: the dry run's last verb, and the probe.
+
+    A join, unlike :func:`_slice`, because a probe's slice is the whole cohort: PostgreSQL may then
+    read the table once, in parallel, and pass over the rows just deleted.
+    """
+    join = _cohort(joins, step, plan_id)
+    return sql.SQL("SELECT count({rows}) FROM {table} t0{rest} WHERE {where}").format(
+        rows=sql.SQL("*" if join.once else "DISTINCT (t0.tableoid, t0.ctid)"),
+        table=joins.table(step.table),
+        rest=_also(", ", join.relations),
+        where=_joined_slice(join, step),
+    )
 
 
 def delete(joins: Joins, step: Step, plan_id: UUID, *, bounded: bool = False) -> sql.Composed:
