@@ -51,7 +51,9 @@ class Story:
 
     def say(self, text: str) -> None:
         """One line."""
-        print(f"[{self.seconds:6.1f} s] {text}", flush=True)
+        # One write: print() sends the line's end apart, and two threads tell their parts at once.
+        sys.stdout.write(f"[{self.seconds:6.1f} s] {text}\n")
+        sys.stdout.flush()
 
 
 def run(people: int, folder: Path, story: Story) -> bool:
