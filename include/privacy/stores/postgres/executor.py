@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -74,10 +74,10 @@ class Execution:
         return self._outcome(time.monotonic() - started)
 
     def _pass_over(self) -> None:
-        pace = Pace()
+        pace, ahead = Pace(), deque[tuple[int, int]]()
         while self._operation.position < self._end:
             first = self._operation.position + 1
-            last, weight = self._next_slice(first, pace.rows)
+            last, weight = self._next_slice(ahead, first, pace.rows)
             if first == last and weight > pace.most_rows and not self.dry_run:
                 self._thin_out(first, pace)
             began = time.monotonic()
@@ -86,18 +86,24 @@ class Execution:
             if self.progress:
                 self.progress(last - self._start, self._end - self._start)
 
-    def _next_slice(self, first: int, rows: int) -> tuple[int, int]:
-        """As many people as their rows fit into ``rows``; at least one."""
+    def _next_slice(self, ahead: deque[tuple[int, int]], first: int, rows: int) -> tuple[int, int]:
+        """As many people as their rows fit into ``rows``; at least one. ``ahead`` holds who comes next."""
         last, total = first, 0
+        while True:
+            if not ahead:
+                ahead.extend(self._people(last + 1 if total else first))
+            # Somebody without rows still costs an index probe per table.
+            if not ahead or (total and total + ahead[0][1] + 1 > rows):
+                return last, total
+            last, weight = ahead.popleft()
+            total += weight + 1
+
+    def _people(self, first: int) -> list[tuple[int, int]]:
+        """Ordinals and weights of the next people of the shard, a bounded number of them."""
         query = sql.SQL(
             "SELECT ordinal, weight FROM {} WHERE ordinal BETWEEN %s AND %s ORDER BY ordinal LIMIT 5000"
         ).format(cohort_table(self.plan.id))
-        for ordinal, weight in self.connection.execute(query, (first, self._end)).fetchall():
-            # Somebody without rows still costs an index probe per table.
-            if ordinal > first and total + weight + 1 > rows:
-                break
-            last, total = ordinal, total + weight + 1
-        return last, total
+        return self.connection.execute(query, (first, self._end)).fetchall()
 
     def _chunk(self, first: int, last: int, pace: Pace) -> None:
         self._transaction(first, last, pace, self._statements, position=last)
