@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
+from threading import Event
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 from uuid import uuid4
 
 import pytest
@@ -157,6 +159,34 @@ def test_more_versions_than_a_page_holds_are_all_erased(s3_client: S3Client, buc
     assert plan.matched == 1023
     outcome = store.execute(plan, people, Gate())
     assert outcome.removed == {CONTENT: 1023}
+    assert not everything(s3_client, name)
+
+
+def test_a_listing_that_loses_its_place_because_entries_before_it_went_is_begun_again(
+    s3_client: S3Client, bucket: Buckets
+) -> None:
+    name = bucket()
+    put(s3_client, name, *["user-content/12/often"] * 1003)
+    store = S3Store(content_map(name), s3_client)
+    plan, people = planned(store, "12")
+    list_versions, delete_objects, deleted = s3_client.list_object_versions, s3_client.delete_objects, Event()
+
+    def delete(**request: Any) -> Any:
+        answer = delete_objects(**request)
+        deleted.set()
+        return answer
+
+    def list_late(**request: Any) -> Any:
+        if "KeyMarker" in request and not deleted.is_set():
+            assert deleted.wait(20)
+            return {"Versions": [], "IsTruncated": False}
+        return list_versions(**request)
+
+    with (
+        patch.object(s3_client, "delete_objects", side_effect=delete),
+        patch.object(s3_client, "list_object_versions", side_effect=list_late),
+    ):
+        assert store.execute(plan, people, Gate()).removed == {CONTENT: 1003}
     assert not everything(s3_client, name)
 
 

@@ -214,22 +214,22 @@ class S3Bucket:
         return self._sort(versions, errors) if errors else Deletion()
 
     def _sort(self, versions: Sequence[ObjectVersion], errors: Sequence[Any]) -> Deletion:
-        asked = {(v.key, v.version): v for v in versions}
-        denied: list[ObjectVersion] = []
-        refused: list[tuple[ObjectVersion, Protection]] = []
-        again: list[tuple[ObjectVersion, str]] = []
+        codes: dict[ObjectVersion, str] = {}
         for error in errors:
-            code = str(error.get("Code", "unknown"))
+            code, key = str(error.get("Code", "unknown")), error.get("Key", "")
             if code == "NoSuchBucket":
                 raise bucket_error(self.name, "deleting", "s3:DeleteObjectVersion", code)
-            named = asked.get((error.get("Key", ""), error.get("VersionId") or "null"))
-            for found in [named] if named else [v for v in versions if v.key == error.get("Key")] or versions:
-                if code in RETRYABLE:
-                    again.append((found, code))
-                elif code in DENIED:
-                    denied.append(found)
-                elif code not in ABSENT:
-                    refused.append((found, _refusal(code, "s3:DeleteObjectVersion")))
+            # A server may leave the version out: then every version of that key is in doubt.
+            same = [v for v in versions if v.key == key] or versions
+            named = [v for v in same if v.version == (error.get("VersionId") or "null")]
+            codes |= dict.fromkeys(named or same, code)
+        denied = [v for v, code in codes.items() if code in DENIED]
+        again = [(v, code) for v, code in codes.items() if code in RETRYABLE]
+        refused = [
+            (v, _refusal(code, "s3:DeleteObjectVersion"))
+            for v, code in codes.items()
+            if code not in DENIED | RETRYABLE | ABSENT
+        ]
         refused += zip(denied, self._why_denied(denied), strict=True)
         return Deletion(refused, again)
 

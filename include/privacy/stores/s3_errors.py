@@ -27,6 +27,9 @@ RETRYABLE = frozenset(
     }
 )
 DENIED = frozenset({"AccessDenied", "AllAccessDisabled", "Forbidden", "403"})
+UNKNOWN_CALLER = frozenset(
+    {"ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch", "TokenRefreshRequired"}
+)
 ABSENT = frozenset({"NoSuchKey", "NoSuchVersion", "NoSuchUpload", "404", "NotFound"})
 
 
@@ -56,5 +59,10 @@ def bucket_error(bucket: str, action: str, permission: str, code: str) -> Bucket
     if code in DENIED:
         return BucketError(
             f"bucket {bucket!r}: {action} is denied; grant {permission} to the connection's role"
+        )
+    if code in UNKNOWN_CALLER:
+        return BucketError(
+            f"bucket {bucket!r}: {action} failed, because the credentials of the connection are refused "
+            f"({code}); correct or renew them"
         )
     return BucketError(f"bucket {bucket!r}: {action} failed with {code}")

@@ -79,10 +79,12 @@ class Content:
     def _versions(self, people: Iterable[str]) -> Iterator[Part]:
         for key, first, rest in parallel(self._first_page, people):
             for number, page in enumerate(chain((first,), rest)):
+                # Also when the next page comes empty: some servers lose their place when the entry
+                # that it starts after has just been deleted.
+                if number or (page and self._look_again):
+                    self._unsettled.add(key)
                 if page:
                     yield Part(self.collection, key, page)
-                    if number or self._look_again:
-                        self._unsettled.add(key)
 
     def _first_page(self, key: str) -> tuple[str, list[ObjectVersion], Iterator[list[ObjectVersion]]]:
         pages = self._bucket.versions(subject_prefix(self.collection, key))
