@@ -195,7 +195,8 @@ class Runtime:
             return S3Store(store, client, batch_log=self.ledger())
         from include.privacy.stores.gcs import GcsStore, gcs_client
 
-        return GcsStore(store, gcs_client(project=info.extra.get("project"), endpoint_url=endpoint))
+        google = gcs_client(project=info.extra.get("project"), endpoint_url=endpoint)
+        return GcsStore(store, google, batch_log=self.ledger())
 
     def _once(self, key: object, make: Callable[[], Any]) -> Any:
         with self._lock:

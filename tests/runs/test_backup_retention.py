@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from datetime import timedelta
 from typing import Any
 
@@ -16,6 +18,26 @@ DAG = "enforce_backup_retention"
 def _archives(s3_client: Any) -> int:
     pages = s3_client.get_paginator("list_object_versions").paginate(Bucket=BACKUPS, Prefix="backups/")
     return sum(len(page.get("Versions", [])) for page in pages)
+
+
+def test_a_bucket_that_cannot_be_reached_turns_the_run_red_and_stops_no_other(
+    estate: Estate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variable = "AIRFLOW_CONN_BACKUPS_S3"
+    there = json.loads(os.environ[variable])
+    nobody_listens = {"extra": there["extra"] | {"endpoint_url": "http://127.0.0.1:9"}}
+    monkeypatch.setenv(variable, json.dumps(there | nobody_listens))
+
+    run = estate.run(DAG)
+
+    assert run.state == "failed"
+    summary = estate.ledger.latest_run("backup_retention").summary
+    assert all("backups_s3" in line for line in summary["red"])
+    assert any("backups_s3_accounts" in line and "could not be planned" in line for line in summary["red"])
+    away, there_still = (summary["rules"][f"backups_{cloud}_accounts"] for cloud in ("s3", "gcs"))
+    assert away["unmeasured"]
+    assert there_still["stores"]["backups_gcs"]["removed"] > 0
+    assert there_still["overdue"] == 0
 
 
 def test_old_archives_go_and_young_ones_stay(estate: Estate, s3_client: Any) -> None:
