@@ -7,6 +7,7 @@ import os
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.runs.conftest import BACKUPS, Estate
@@ -38,6 +39,13 @@ def test_a_bucket_that_cannot_be_reached_turns_the_run_red_and_stops_no_other(
     assert away["unmeasured"]
     assert there_still["stores"]["backups_gcs"]["removed"] > 0
     assert there_still["overdue"] == 0
+    ledger = json.loads(os.environ["AIRFLOW_CONN_PRIVACY_LEDGER"])["schema"]
+    with psycopg.connect(estate.world.dsn(ledger, "ledger_owner")) as connection:
+        batches = connection.execute(
+            "SELECT store, count(done_at) = count(*), sum(batch.removed) > 0 "
+            "FROM ledger.batch JOIN ledger.plan ON plan.id = batch.plan_id GROUP BY store"
+        ).fetchall()
+    assert batches == [("backups_gcs", True, True)]
 
 
 def test_old_archives_go_and_young_ones_stay(estate: Estate, s3_client: Any) -> None:
