@@ -61,6 +61,8 @@ def test_old_archives_go_and_young_ones_stay(estate: Estate, s3_client: Any) -> 
     assert live.state == "success", estate.states(live)
     summary = estate.ledger.latest_run("backup_retention").summary
     assert summary["red"] == []
+    put_right = [line for line in summary["findings"] if "backups_s3: rule backups_s3_accounts: our" in line]
+    assert len(put_right) == 1, summary["findings"]
     rules = summary["rules"]
     removed = sum(r["stores"]["backups_s3"]["removed"] for n, r in rules.items() if "s3" in n)
     assert removed > 0
@@ -69,5 +71,7 @@ def test_old_archives_go_and_young_ones_stay(estate: Estate, s3_client: Any) -> 
 
     again = estate.run(DAG, as_of=estate.as_of + timedelta(minutes=1))
     assert again.state == "success", estate.states(again)
-    rules = estate.ledger.latest_run("backup_retention").summary["rules"]
+    summary = estate.ledger.latest_run("backup_retention").summary
+    rules = summary["rules"]
+    assert not any("set now" in line for line in summary["findings"])
     assert sum(r["matched"] for r in rules.values()) == 0

@@ -19,14 +19,15 @@ def object_age_rules() -> list[str]:
 def compare_lifecycle(ledger_run: str, rule_id: str) -> list[str]:
     """Compare the bucket's lifecycle with what the rule needs, and set ours where the map lets us.
 
-    Returns what still differs. A dry run changes nothing.
+    Returns what was put right and what still differs. A dry run changes nothing.
     """
     rule = runtime().config().policy.rule(rule_id)
     if not isinstance(rule, ObjectAgeRule):
         raise TypeError(f"rule {rule_id!r} does not expire objects")
     report = runtime().bucket(rule.store).bucket_lifecycle(rule, apply=not read_run(ledger_run).dry_run)
-    for line in report.differences:
-        log.warning(
-            "rule %s, store %s%s: %s", rule.id, rule.store, " (set now)" if report.applied else "", line
-        )
-    return [] if report.applied else [f"{rule.store}: {line}" for line in report.differences]
+    told = [f"{rule.store}: {line}" for line in report.differences]
+    if report.applied:
+        told.insert(0, f"{rule.store}: rule {rule.id}: our lifecycle rules were missing or changed; set now")
+    for line in told:
+        log.warning("lifecycle: %s", line)
+    return told
