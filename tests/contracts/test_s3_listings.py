@@ -23,6 +23,15 @@ if TYPE_CHECKING:
 Buckets = Callable[..., str]
 
 
+def plan_and_erase(client: S3Client, name: str, expected: int) -> None:
+    """Person 12 has exactly so many entries, they all go, and nothing else is in the bucket."""
+    store = S3Store(content_map(name), client)
+    plan, people = planned(store, "12")
+    assert plan.matched == expected
+    assert store.execute(plan, people, Gate()).removed == {CONTENT: expected}
+    assert not everything(client, name)
+
+
 def test_more_unfinished_uploads_than_a_page_holds_are_all_aborted(
     s3_client: S3Client, bucket: Buckets
 ) -> None:
@@ -33,11 +42,7 @@ def test_more_unfinished_uploads_than_a_page_holds_are_all_aborted(
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(begin, range(1010)))
-    store = S3Store(content_map(name), s3_client)
-    plan, people = planned(store, "12")
-    assert plan.matched == 1010
-    assert store.execute(plan, people, Gate()).removed == {CONTENT: 1010}
-    assert not everything(s3_client, name)
+    plan_and_erase(s3_client, name, 1010)
 
 
 def test_deleting_the_same_versions_and_uploads_again_is_no_error(
@@ -76,12 +81,8 @@ def test_suspending_versions_keeps_the_older_ones_and_erasure_removes_them(
     put(s3_client, name, "user-content/12/a", "user-content/12/a")
     s3_client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Suspended"})
     put(s3_client, name, "user-content/12/a", "user-content/12/a")
-    store = S3Store(content_map(name), s3_client)
-    plan, people = planned(store, "12")
     # Two versions from before, and the one called null, which each later write replaces.
-    assert plan.matched == 3
-    assert store.execute(plan, people, Gate()).removed == {CONTENT: 3}
-    assert not everything(s3_client, name)
+    plan_and_erase(s3_client, name, 3)
 
 
 def test_folders_are_told_apart_whatever_the_server_makes_of_a_delimiter(

@@ -214,15 +214,17 @@ class S3Bucket:
         return self._sort(versions, errors) if errors else Deletion()
 
     def _sort(self, versions: Sequence[ObjectVersion], errors: Sequence[Any]) -> Deletion:
+        asked = {(v.key, v.version): v for v in versions}
         codes: dict[ObjectVersion, str] = {}
         for error in errors:
             code, key = str(error.get("Code", "unknown")), error.get("Key", "")
             if code == "NoSuchBucket":
                 raise bucket_error(self.name, "deleting", "s3:DeleteObjectVersion", code)
-            # A server may leave the version out: then every version of that key is in doubt.
-            same = [v for v in versions if v.key == key] or versions
-            named = [v for v in same if v.version == (error.get("VersionId") or "null")]
-            codes |= dict.fromkeys(named or same, code)
+            if named := asked.get((key, error.get("VersionId") or "null")):
+                codes[named] = code
+            else:
+                # A server may leave the version out: then every version of that key is in doubt.
+                codes |= dict.fromkeys([v for v in versions if v.key == key] or versions, code)
         denied = [v for v, code in codes.items() if code in DENIED]
         again = [(v, code) for v, code in codes.items() if code in RETRYABLE]
         refused = [
