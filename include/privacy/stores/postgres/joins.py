@@ -51,7 +51,7 @@ class Joins:
 
     def to_cohort(self, path: Path, plan_id: UUID) -> Join:
         """Ties ``t0`` to the cohort's work table along ``path``; the anchor is the ordinal."""
-        relations, conditions, alias, end = self._walk(path, "t")
+        relations, conditions, alias, end, once = self._walk(path, "t")
         column = sql.Identifier(alias, end.column)
         if isinstance(end, KeyPath):
             relations.append(sql.SQL("{} w").format(cohort_table(plan_id)))
@@ -65,7 +65,7 @@ class Joins:
             tuple(relations),
             sql.SQL(" AND ").join(conditions),
             sql.SQL("w.ordinal"),
-            _once(self.database, path),
+            once,
         )
 
     def to_key(self, path: Path, prefix: str = "k") -> Join | None:
@@ -73,7 +73,7 @@ class Joins:
 
         ``prefix`` names the hops' aliases, so that two paths of one row can stand in one query.
         """
-        relations, conditions, alias, end = self._walk(path, prefix)
+        relations, conditions, alias, end, _ = self._walk(path, prefix)
         if isinstance(end, IdentifierPath):
             return None
         condition = sql.SQL(" AND ").join(conditions) if conditions else sql.SQL("true")
@@ -81,12 +81,13 @@ class Joins:
 
     def _walk(
         self, path: Path, prefix: str
-    ) -> tuple[list[sql.Composable], list[sql.Composable], str, KeyPath | IdentifierPath]:
+    ) -> tuple[list[sql.Composable], list[sql.Composable], str, KeyPath | IdentifierPath, bool]:
         relations: list[sql.Composable] = []
         conditions: list[sql.Composable] = []
-        alias, hop = "t0", 0
+        alias, hop, once = "t0", 0, True
         while not isinstance(path, (KeyPath, IdentifierPath)):
             hop += 1
+            once = once and not path.key
             parent = f"{prefix}{hop}"
             target = self.database.tables[path.references]
             relations.append(sql.SQL("{} {}").format(self.table(path.references), sql.Identifier(parent)))
@@ -98,13 +99,4 @@ class Joins:
             ]
             role = path.role or next(iter(target.subjects))
             alias, path = parent, target.subjects[role].path
-        return relations, conditions, alias, path
-
-
-def _once(database: DatabaseMap, path: Path) -> bool:
-    while not isinstance(path, (KeyPath, IdentifierPath)):
-        if path.key:
-            return False
-        subjects = database.tables[path.references].subjects
-        path = subjects[path.role or next(iter(subjects))].path
-    return isinstance(path, KeyPath)
+        return relations, conditions, alias, path, once and isinstance(path, KeyPath)
