@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from include.privacy.planning.models import Holds
 from include.privacy.stores.postgres import PostgresStore
 from include.privacy.stores.postgres.pace import TARGET_S, Pace
 from tests.stores.postgres.support import AS_OF, Gate, cohort, database, erase, rows, run
@@ -126,6 +127,36 @@ def test_a_table_without_any_key_loses_exactly_the_rows_that_are_due_twins_and_t
     late = store.plan_record_age(VISITS, uuid4(), as_of=AS_OF + timedelta(days=365))
     store.execute(late, None, Gate())
     assert rows(dsn, "SELECT count(*) FROM visit") == [(0,)]
+
+
+def test_a_snapshot_that_somebody_keeps_open_makes_no_chunk_read_what_others_deleted(dsn: str) -> None:
+    run(
+        dsn,
+        "ALTER TABLE visit SET (autovacuum_enabled = off)",
+        "CREATE INDEX visit_at ON visit (at)",
+        "INSERT INTO visit SELECT 1, timestamptz '2026-02-01Z' - i * interval '1 second' "
+        "FROM generate_series(1, 200000) i",
+        "ANALYZE visit",
+    )
+    store = shop(dsn)
+    plan = store.plan_record_age(VISITS, uuid4(), as_of=AS_OF)
+    before = index_reads(dsn)
+    with psycopg.connect(dsn) as somebody:
+        somebody.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        somebody.execute("SELECT count(*) FROM visit")
+        outcome = store.execute(plan, None, Gate())
+        assert somebody.execute("SELECT count(*) FROM visit").fetchone() == (200_720,)
+    assert outcome.removed == {"visit": plan.matched}
+    assert outcome.chunks > 8
+    assert store.overdue(VISITS, as_of=AS_OF, holds=Holds()).count == 0
+    # Read once to count and delete, and once more from the start.
+    assert index_reads(dsn) - before < 3 * plan.matched
+
+
+def index_reads(dsn: str) -> int:
+    """Entries read from the index of the clock so far."""
+    [(reads,)] = rows(dsn, "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'visit_at'")
+    return int(reads)
 
 
 @given(st.lists(st.tuples(st.floats(0.0005, 30), st.floats(0.1, 1)), max_size=40))

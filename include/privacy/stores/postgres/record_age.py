@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -118,6 +118,7 @@ class RecordAgeExecution:
     gate: HoldGate
     dry_run: bool = False
     progress: Callable[[int, int], None] | None = None
+    _position: str | None = field(default=None, init=False)
 
     def run(self) -> Outcome:
         """Runs to zero and returns what happened; may be called again and concurrently."""
@@ -199,27 +200,44 @@ class RecordAgeExecution:
         return int(row[0])
 
     def _delete_rows(self, table: str, clock: str, cutoff: datetime) -> None:
+        """Goes on from the last clock it deleted: as long as somebody's snapshot is open, what is
+        deleted stays in the index, and every chunk would read all of it again.
+        """
         pace = Pace()
         while True:
-            limit, began = pace.rows, time.monotonic()
-
-            def delete(holds: Holds, limit: int = limit) -> int:
-                held, parameters = _held(self.joins, table, holds)
-                statement = sql.SQL(
-                    """WITH doomed AS MATERIALIZED (
-                         SELECT t0.ctid, t0.tableoid FROM {table} t0
-                         WHERE t0.{clock} <= %(cutoff)s AND NOT {held}
-                         ORDER BY t0.{clock} LIMIT %(row_limit)s)
-                       DELETE FROM {table} d USING doomed
-                       WHERE d.ctid = doomed.ctid AND d.tableoid = doomed.tableoid"""
-                ).format(table=self.joins.table(table), clock=sql.Identifier(clock), held=held)
-                values: dict[str, Any] = {"cutoff": cutoff, "row_limit": limit, **parameters}
-                return self.connection.execute(statement, values).rowcount
-
-            n = self._chunk(delete)
+            limit, came_from, began = pace.rows, self._position, time.monotonic()
+            n = self._chunk(partial(self._delete, table, clock, cutoff, limit))
             pace.took(time.monotonic() - began, limit)
             if n < limit:
-                return
+                if came_from is None:
+                    return
+                # Once more from the start: for what was held, or not there yet, when it was passed.
+                self._position = None
+
+    def _delete(self, table: str, clock: str, cutoff: datetime, limit: int, holds: Holds) -> int:
+        held, parameters = _held(self.joins, table, holds)
+        ahead = sql.SQL("t0.{} >= %(position)s").format(sql.Identifier(clock))
+        row = self.connection.execute(
+            sql.SQL(
+                """WITH doomed AS MATERIALIZED (
+                     SELECT t0.ctid, t0.tableoid FROM {table} t0
+                     WHERE t0.{clock} <= %(cutoff)s AND {ahead} AND NOT {held}
+                     ORDER BY t0.{clock} LIMIT %(row_limit)s),
+                   gone AS (
+                     DELETE FROM {table} d USING doomed
+                     WHERE d.ctid = doomed.ctid AND d.tableoid = doomed.tableoid RETURNING d.{clock} AS at)
+                   SELECT count(*), max(at)::text FROM gone"""
+            ).format(
+                table=self.joins.table(table),
+                clock=sql.Identifier(clock),
+                held=held,
+                ahead=sql.SQL("true") if self._position is None else ahead,
+            ),
+            {"cutoff": cutoff, "row_limit": limit, "position": self._position, **parameters},
+        ).fetchone()
+        deleted, last = row or (0, None)
+        self._position = last or self._position
+        return int(deleted)
 
 
 def _count(
