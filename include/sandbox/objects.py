@@ -8,6 +8,7 @@ server under libfaketime, or give objects a capture time of their own (manifest,
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -28,6 +29,8 @@ REGION: Final = "eu-central-1"
 ACCESS_KEY, SECRET_KEY = "sandbox", "sandbox-secret"
 SERVICES = "s3,sqs,sts,kms,iam,rds"
 QUEUE = "privacy-requests"
+DEAD_LETTERS = "privacy-requests-dead-letters"
+MAX_RECEIVES = 50
 
 
 def start_objects(table: ProcessTable, *, tied: bool = False) -> tuple[Running, str]:
@@ -89,10 +92,20 @@ def _arguments(endpoint: str, **options: Any) -> Any:
     }
 
 
-def create_queue(sqs: SQSClient, name: str = QUEUE, *, visibility_seconds: int = 30) -> str:
-    """Create the doorbell queue (idempotent) and return its URL."""
-    created = sqs.create_queue(QueueName=name, Attributes={"VisibilityTimeout": str(visibility_seconds)})
-    return created["QueueUrl"]
+def create_queue(
+    sqs: SQSClient, name: str = QUEUE, *, visibility_seconds: int = 30, dead_letters: str | None = None
+) -> str:
+    """Create a queue (idempotent) and return its URL.
+
+    ``dead_letters``: URL of the queue that takes what was received too often to be of use.
+    """
+    attributes: dict[Any, str] = {"VisibilityTimeout": str(visibility_seconds)}
+    if dead_letters:
+        target = sqs.get_queue_attributes(QueueUrl=dead_letters, AttributeNames=["QueueArn"])
+        attributes["RedrivePolicy"] = json.dumps(
+            {"deadLetterTargetArn": target["Attributes"]["QueueArn"], "maxReceiveCount": MAX_RECEIVES}
+        )
+    return sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
 
 
 def create_bucket(s3: S3Client, name: str, *, versioning: bool = True, object_lock: bool = False) -> str:

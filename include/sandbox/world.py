@@ -45,6 +45,7 @@ class World:
         self.s3_endpoint = ""
         self.gcs_endpoint = ""
         self.queue_url = ""
+        self.dead_letter_url = ""
         self.master_key = ""
 
     def __enter__(self) -> World:
@@ -90,7 +91,9 @@ class World:
         postgres.create_roles_and_databases(self.postgres)
         wait_until(lambda: objects.answers(self.s3_endpoint), process=objects_process, seconds=60)
         wait_until(lambda: gcs.answers(self.gcs_endpoint), process=gcs_process, seconds=60)
-        self.queue_url = objects.create_queue(objects.sqs_client(self.s3_endpoint))
+        sqs = objects.sqs_client(self.s3_endpoint)
+        self.dead_letter_url = objects.create_queue(sqs, objects.DEAD_LETTERS)
+        self.queue_url = objects.create_queue(sqs, dead_letters=self.dead_letter_url)
         self.master_key = base64.b64encode(secrets.token_bytes(32)).decode()
         self.table.update(world=self._facts())
         write_env(self.folder / "env", self.env)
@@ -105,6 +108,7 @@ class World:
             "s3_endpoint": self.s3_endpoint,
             "gcs_endpoint": self.gcs_endpoint,
             "queue_url": self.queue_url,
+            "dead_letter_url": self.dead_letter_url,
             "master_key": self.master_key,
         }
 
@@ -139,7 +143,7 @@ class World:
         """Everything a process needs to talk to this world: connections, addresses, keys."""
         server = self.postgres
         google = {"project": GCS_PROJECT, "endpoint_url": self.gcs_endpoint}
-        queue = self._aws(queue_url=self.queue_url)
+        queue = self._aws(queue_url=self.queue_url, dead_letter_url=self.dead_letter_url)
         env = {
             f"AIRFLOW_CONN_{name.upper()}": json.dumps(value)
             for name, value in {
@@ -162,6 +166,7 @@ class World:
             "AWS_DEFAULT_REGION": objects.REGION,
             "AWS_REGION": objects.REGION,
             "SQS_QUEUE_URL": self.queue_url,
+            "SQS_DEAD_LETTER_URL": self.dead_letter_url,
             "STORAGE_EMULATOR_HOST": self.gcs_endpoint,
             "GOOGLE_CLOUD_PROJECT": GCS_PROJECT,
             "PGHOST": server.host,
@@ -217,7 +222,8 @@ def open_world(folder: Path) -> World:
     paths = {"data": Path(server["data"]), "binaries": Path(server["binaries"])}
     world.postgres = postgres.PostgresServer(**{**server, **paths, "user": user})
     world.s3_endpoint, world.gcs_endpoint = facts["s3_endpoint"], facts["gcs_endpoint"]
-    world.queue_url, world.master_key = facts["queue_url"], facts["master_key"]
+    world.queue_url, world.dead_letter_url = facts["queue_url"], facts["dead_letter_url"]
+    world.master_key = facts["master_key"]
     return world
 
 

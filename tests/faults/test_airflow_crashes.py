@@ -222,6 +222,8 @@ def test_a_triggerer_killed_with_a_burst_of_doorbells_in_flight_loses_no_request
     people = running.people(8)
     attempts = {person: running.attempts(person) for person in people}
     requests = running.ask(*people)
+    sqs = sqs_client(running.world.s3_endpoint)
+    sqs.send_message(QueueUrl=running.world.queue_url, MessageBody="nonsense")
     running.restart("airflow-triggerer")
     # One more click wakes the run that drains the inbox, however many doorbells were lost or doubled.
     (last,) = running.people(1)
@@ -231,3 +233,5 @@ def test_a_triggerer_killed_with_a_burst_of_doorbells_in_flight_loses_no_request
         assert running.answers(request) == 1
     assert all(running.attempts(person) == 0 for person in [*people, last])
     assert sum(attempts.values()) > 0
+    kept = sqs.receive_message(QueueUrl=running.world.dead_letter_url).get("Messages", [])
+    assert [message["Body"] for message in kept] == ["nonsense"]

@@ -67,12 +67,16 @@ def test_after_sourcing_the_env_file_the_usual_clients_talk_to_the_world(world: 
         "import boto3, psycopg; from google.cloud import storage; "
         "boto3.client('s3').list_buckets(); storage.Client(project='p'); "
         "print(psycopg.connect(dbname='accounts').info.dbname, "
-        "boto3.client('sqs').list_queues()['QueueUrls'][0].rpartition('/')[2])"
+        "*sorted(q.rpartition('/')[2] for q in boto3.client('sqs').list_queues()['QueueUrls']))"
     )
     command = f"set -e; source '{world.folder}/env'; '{sys.executable}' -c \"{program}\""
     clean = {"PATH": os.environ["PATH"]}
     done = subprocess.run(["bash", "-c", command], env=clean, capture_output=True, text=True, check=False)
-    assert done.stdout.split() == ["accounts", "privacy-requests"], done.stderr
+    assert done.stdout.split() == [
+        "accounts",
+        "privacy-requests",
+        "privacy-requests-dead-letters",
+    ], done.stderr
 
 
 def test_passwords_are_readable_by_their_owner_only(world: World):
