@@ -22,6 +22,7 @@ PURGE = timedelta(days=30)
 """Deleted accounts are purged 30 days after ``deleted_at`` (the target of config/policy.yaml)."""
 SERVICE_END = timedelta(days=30)
 TOKENS = timedelta(days=7)
+ACCESS_LOG = timedelta(days=45)
 BACKUP_TARGET = timedelta(days=170)
 BACKUP_LIMIT = timedelta(days=180)
 
@@ -211,6 +212,12 @@ def check_people(stores: Stores, before: Baseline) -> list[Check]:
             [before.as_of - TOKENS],
         )
         checks.append(Check("P2.4", "no verification token is older than 7 days", old == 0, f"{old}"))
+        old = _one(
+            practice,
+            "SELECT count(*) FROM access_log WHERE occurred_at <= %s",
+            [before.as_of - ACCESS_LOG],
+        )
+        checks.append(Check("P2.4", "no entry of the access log is older than 45 days", old == 0, f"{old}"))
     return checks
 
 
