@@ -134,9 +134,12 @@ class Runtime:
 
     def ledger(self) -> Ledger:
         """The ledger, as the role that DAGs use."""
+        return cast("Ledger", self._once("ledger", self._ledger))
+
+    def _ledger(self) -> Ledger:
         from include.privacy.ledger import Ledger
 
-        return cast("Ledger", self._once("ledger", lambda: Ledger(self.dsn(LEDGER), self.master_key())))
+        return Ledger(self.dsn(LEDGER), self.master_key(), self.config().policy.version)
 
     def postbox(self) -> Postbox:
         """The platform's inbox and outbox, in the root database."""

@@ -90,17 +90,21 @@ def receive(
     verified: bool = True,
     right: str = "erasure",
     after: int = 0,
+    details: dict[str, object] | None = None,
 ) -> UUID:
-    return ledger.receive_request(
+    request = ledger.receive_request(
         external_id or str(uuid4()),
         right,
         subject,
         AS_OF + timedelta(minutes=after),
         AS_OF if verified else None,
         "account_page",
-        {"note": f"please erase {subject}"},
+        details or {"note": f"please erase {subject}"},
         AS_OF + timedelta(days=20),
     )
+    if ledger.request(request).state == "received":
+        ledger.acknowledge_request(request)
+    return request
 
 
 def make_plan(

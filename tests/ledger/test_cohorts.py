@@ -65,7 +65,7 @@ def test_a_freeze_that_fails_midway_leaves_nothing(
 
 def test_a_member_leads_back_to_the_request_that_asked(ledger: Ledger, run_id: UUID) -> None:
     first, second = receive(ledger, "1"), receive(ledger, "2")
-    ledger.claim_erasures(run_id)
+    ledger.claim_requests(run_id, "erasure")
     cohort = ledger.freeze_cohort(people(3), "erasure", run_id, [first, second])
     ledger.close_request(first, "completed", None, {})
     assert ledger.cohort_requests(cohort.id) == {"1": first, "2": second}

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from include.privacy.ledger import Ledger, SealBroken
-from include.privacy.ledger.requests import receive_request
+from include.privacy.ledger.receiving import receive_request
 from include.privacy.planning.models import Member, Outcome
 from include.sandbox.postgres import find_binaries
 
@@ -31,7 +31,30 @@ def live_through_everything(ledger: Ledger, run_id: UUID) -> None:
     request = ledger.receive_request("ext-1", "erasure", SUBJECT, AS_OF, AS_OF, "account_page", details, due)
     ledger.receive_request("ext-2", "erasure", SUBJECT, AS_OF, None, "account_page", details, due)
     ledger.receive_request("ext-3", "access", SUBJECT, AS_OF, None, "account_page", details, due)
-    ledger.claim_erasures(run_id)
+    ledger.acknowledge_request(request)
+    ledger.claim_requests(run_id, "erasure")
+    agent = {"name": NAME, "email": EMAIL}
+    with_agent = ledger.receive_request(
+        "ext-4",
+        "rectification",
+        SUBJECT,
+        AS_OF,
+        None,
+        "letter",
+        details,
+        due,
+        agent=agent,
+        verification={"method": f"seen by {STAFF}"},
+    )
+    ledger.issue_token(with_agent, AS_OF, timedelta(days=7))
+    ledger.redeem_token("ext-4", EMAIL, AS_OF)
+    asked = ledger.ask_decision(
+        "refusal", with_agent, {"why": EMAIL}, ["refuse", "go_on"], "go_on", AS_OF, due, STAFF
+    )
+    ledger.answer_decision(asked, "go_on", f"{NAME} is right", STAFF, AS_OF)
+    ledger.record_recipient(with_agent, "stripe", "pending", due, {"note": EMAIL})
+    ledger.suppress({"email": [EMAIL]}, ["marketing"], AS_OF)
+    ledger.extend_request(with_agent, due + timedelta(days=60), {"gdpr": due}, f"complex: {EMAIL}")
     cohort = ledger.freeze_cohort([Member(SUBJECT, {"email": (EMAIL,)})], "erasure", run_id, [request])
     plan = make_plan(cohort.id)
     ledger.save_plan(plan, run_id)

@@ -161,9 +161,9 @@ def test_recording_an_outcome_keeps_the_claims_of_the_run_alive(
     ledger: Ledger, run_id: UUID, database: LedgerDatabase
 ) -> None:
     request = receive(ledger, "42")
-    ledger.claim_erasures(run_id)
+    ledger.claim_requests(run_id, "erasure")
     with database.as_owner() as connection:
         connection.execute("UPDATE ledger.request SET claimed_at = now() - interval '7 hours'")
     ledger.record_outcome(make_saved(ledger, run_id), 0, Outcome("practice"))
-    assert ledger.claim_erasures(new_run(ledger)) == []
+    assert ledger.claim_requests(new_run(ledger), "erasure") == []
     assert ledger.request(request).run_id == run_id

@@ -18,7 +18,7 @@ def test_a_request_comes_in_once_and_is_read_back(ledger: Ledger) -> None:
     first = receive(ledger, "42", external_id="e-1")
     assert receive(ledger, "42", external_id="e-1") == first
     row = ledger.request(first)
-    assert (row.state, row.subject_key, row.due_at) == ("verified", "42", AS_OF + timedelta(days=20))
+    assert (row.state, row.subject_key, row.due_at) == ("assessing", "42", AS_OF + timedelta(days=20))
     assert row.details == {"note": "please erase 42"}
     assert ledger.find_request("e-1") == row
     assert ledger.find_request("e-2") is None
@@ -41,28 +41,28 @@ def test_a_second_request_of_the_same_person_joins_the_first(ledger: Ledger, run
     other_right = receive(ledger, "42", right="access")
     assert ledger.request(second).joined_to == first
     assert ledger.request(second).state == "joined"
-    assert ledger.request(other_right).state == "verified"
-    assert [r.id for r in ledger.claim_erasures(run_id)] == [first]
+    assert ledger.request(other_right).state == "assessing"
+    assert [r.id for r in ledger.claim_requests(run_id, "erasure")] == [first]
     ledger.close_request(first, "completed", AS_OF + timedelta(days=180), {"erased": 3})
     assert ledger.request(second).state == "completed"
     assert ledger.request(second).residual_until == AS_OF + timedelta(days=180)
     assert receive(ledger, "42") not in (first, second)
-    assert ledger.requests(["verified"], "erasure")[0].subject_key == "42"
+    assert ledger.requests(["assessing"], "erasure")[0].subject_key == "42"
 
 
 def test_verification_may_come_later_and_by_a_joined_request(ledger: Ledger) -> None:
     first = receive(ledger, "42", external_id="e-1", verified=False)
-    assert ledger.request(first).state == "received"
+    assert ledger.request(first).state == "verifying"
     receive(ledger, "42", external_id="e-2", verified=True)
-    assert ledger.request(first).state == "verified"
+    assert ledger.request(first).state == "assessing"
     late = receive(ledger, "9", external_id="e-4", verified=False)
     receive(ledger, "9", external_id="e-5", verified=False)
     receive(ledger, "9", external_id="e-5", verified=True)
-    assert ledger.request(late).state == "verified"
+    assert ledger.request(late).state == "assessing"
     third = receive(ledger, "7", external_id="e-3", verified=False)
     for _ in range(2):
         assert ledger.verify_request("e-3", AS_OF) == third
-    assert ledger.request(third).state == "verified"
+    assert ledger.request(third).state == "assessing"
     with pytest.raises(NotInLedger):
         ledger.verify_request("unknown", AS_OF)
 
@@ -79,28 +79,28 @@ def test_a_withdrawn_request_hands_over_to_the_one_that_joined(ledger: Ledger, r
     heir = receive(ledger, "42", external_id="e-2", verified=False, after=1)
     assert ledger.withdraw_request("e-1") == "withdrawn"
     assert ledger.withdraw_request("e-1") == "withdrawn"
-    assert ledger.request(heir).state == "received"
+    assert ledger.request(heir).state == "verifying"
     assert ledger.request(third).joined_to == heir
     ledger.verify_request("e-3", AS_OF)
-    ledger.claim_erasures(run_id)
+    ledger.claim_requests(run_id, "erasure")
     assert ledger.withdraw_request("e-2") == "executing"
 
 
 def test_an_illegal_step_is_refused_with_the_legal_ones(ledger: Ledger) -> None:
     request = receive(ledger, "42", verified=False)
-    with pytest.raises(IllegalTransition, match="refused, verified, withdrawn"):
+    with pytest.raises(IllegalTransition, match="assessing, expired, refused, withdrawn"):
         ledger.transition(request, "executing", None)
     with pytest.raises(IllegalTransition):
         ledger.close_request(request, "completed", None, {})
     with pytest.raises(ValueError, match="close_request"):
         ledger.transition(request, "refused", None)
-    assert ledger.request(request).state == "received"
+    assert ledger.request(request).state == "verifying"
 
 
 def test_the_database_itself_refuses_every_illegal_step(ledger: Ledger, database: LedgerDatabase) -> None:
     request = receive(ledger, "42", verified=False)
     with database.as_dags() as connection:
-        for state in [*sorted(set(REQUEST) - {"", "received"} - REQUEST["received"]), "nonsense"]:
+        for state in [*sorted(set(REQUEST) - {"", "verifying"} - REQUEST["verifying"]), "nonsense"]:
             with pytest.raises(psycopg.errors.CheckViolation):
                 connection.execute("UPDATE ledger.request SET state = %s WHERE id = %s", [state, request])
 
@@ -131,7 +131,7 @@ def test_closing_destroys_the_key_and_everything_it_sealed(
     ledger: Ledger, database: LedgerDatabase, run_id: UUID
 ) -> None:
     request = receive(ledger, "42")
-    ledger.claim_erasures(run_id)
+    ledger.claim_requests(run_id, "erasure")
     for _ in range(2):
         ledger.close_request(request, "completed_with_retention", None, {"kept": {"invoices": "tax law"}})
     row = ledger.request(request)
@@ -150,28 +150,31 @@ def test_two_claimers_never_claim_the_same_request(database: LedgerDatabase) -> 
             receive(ledger, f"person-{n}")
         runs = [new_run(ledger) for _ in range(6)]
         with ThreadPoolExecutor(6) as pool:
-            claimed = [[r.id for r in rows] for rows in pool.map(ledger.claim_erasures, runs)]
+            claimed = [
+                [r.id for r in rows]
+                for rows in pool.map(lambda run: ledger.claim_requests(run, "erasure"), runs)
+            ]
     everyone = [request for rows in claimed for request in rows]
     assert len(everyone) == len(set(everyone)) == 40
 
 
 def test_a_claim_can_be_repeated_by_its_own_run_and_by_nobody_else(ledger: Ledger, run_id: UUID) -> None:
     request = receive(ledger, "42")
-    assert [r.id for r in ledger.claim_erasures(run_id)] == [request]
-    assert [r.state for r in ledger.claim_erasures(run_id)] == ["executing"]
-    assert ledger.claim_erasures(new_run(ledger)) == []
+    assert [r.id for r in ledger.claim_requests(run_id, "erasure")] == [request]
+    assert [r.state for r in ledger.claim_requests(run_id, "erasure")] == ["executing"]
+    assert ledger.claim_requests(new_run(ledger), "erasure") == []
 
 
 def test_a_run_that_is_over_or_dead_gives_its_claims_away(ledger: Ledger, run_id: UUID) -> None:
     request = receive(ledger, "42")
-    ledger.claim_erasures(run_id)
+    ledger.claim_requests(run_id, "erasure")
     ledger.close_run(run_id, {"requests": 1})
     second = new_run(ledger)
-    assert [r.id for r in ledger.claim_erasures(second)] == [request]
+    assert [r.id for r in ledger.claim_requests(second, "erasure")] == [request]
     third = new_run(ledger)
-    assert [r.id for r in ledger.claim_erasures(third, lease=timedelta(0))] == [request]
+    assert [r.id for r in ledger.claim_requests(third, "erasure", lease=timedelta(0))] == [request]
     ledger.renew_claims(third)
-    assert ledger.claim_erasures(new_run(ledger)) == []
+    assert ledger.claim_requests(new_run(ledger), "erasure") == []
 
 
 def test_a_request_another_transaction_is_changing_is_left_alone(
@@ -180,24 +183,24 @@ def test_a_request_another_transaction_is_changing_is_left_alone(
     busy, free = receive(ledger, "42"), receive(ledger, "43")
     with psycopg.connect(database.dag_dsn) as connection:
         connection.execute("SELECT FROM ledger.request WHERE id = %s FOR UPDATE", [busy])
-        assert [r.id for r in ledger.claim_erasures(run_id)] == [free]
+        assert [r.id for r in ledger.claim_requests(run_id, "erasure")] == [free]
 
 
 def test_held_requests_are_asked_again_and_failed_ones_only_by_hand(ledger: Ledger, run_id: UUID) -> None:
     held, failed = receive(ledger, "42"), receive(ledger, "43")
-    ledger.claim_erasures(run_id)
+    ledger.claim_requests(run_id, "erasure")
     ledger.transition(held, "on_hold", "legal hold")
     ledger.transition(failed, "failed", "store down")
     assert ledger.request(failed).reason == "store down"
     second = new_run(ledger)
-    assert [r.id for r in ledger.claim_erasures(second)] == [held]
-    assert [r.id for r in ledger.claim_erasures(second, [failed, uuid4()])] == [failed]
+    assert [r.id for r in ledger.claim_requests(second, "erasure")] == [held]
+    assert [r.id for r in ledger.claim_requests(second, "erasure", [failed, uuid4()])] == [failed]
 
 
 def test_a_dry_run_sees_the_requests_and_claims_none(ledger: Ledger) -> None:
     request = receive(ledger, "42")
     dry = new_run(ledger, dry_run=True)
-    assert [(r.id, r.state) for r in ledger.claim_erasures(dry)] == [(request, "verified")]
+    assert [(r.id, r.state) for r in ledger.claim_requests(dry, "erasure")] == [(request, "assessing")]
     assert ledger.request(request).run_id is None
 
 
@@ -212,7 +215,7 @@ def test_verifying_and_closing_at_once_never_deadlocks(database: LedgerDatabase)
             run = new_run(ledger)
             leader = receive(ledger, "42", external_id=f"lead-{n}")
             receive(ledger, "42", external_id=f"joined-{n}", verified=False)
-            ledger.claim_erasures(run)
+            ledger.claim_requests(run, "erasure")
             work: list[Future[Any]] = [
                 pool.submit(ledger.verify_request, f"joined-{n}", AS_OF),
                 pool.submit(ledger.close_request, leader, "completed", None, {}),

@@ -101,7 +101,7 @@ def test_bad_input_is_kept_once_and_counted(ledger: Ledger) -> None:
 def test_the_ledgers_own_records_expire(ledger: Ledger, run_id: UUID, database: LedgerDatabase) -> None:
     request = receive(ledger, "42")
     receive(ledger, "42")
-    ledger.claim_erasures(run_id)
+    ledger.claim_requests(run_id, "erasure")
     ledger.freeze_cohort([Member("42")], "erasure", run_id, [request])
     ledger.close_request(request, "completed", None, {}, at=AS_OF)
     still_open = receive(ledger, "43")

@@ -15,7 +15,7 @@ from include.privacy.ledger.evidence import append_evidence
 from include.privacy.ledger.impersonal import impersonal
 from include.privacy.ledger.keys import destroy_key
 from include.privacy.ledger.models import Request
-from include.privacy.ledger.requests import load_request, move
+from include.privacy.ledger.requests import load_request, move, step
 from include.privacy.ledger.states import CLOSED, check
 
 
@@ -26,21 +26,29 @@ def close_request(
     residual_until: datetime | None,
     answer: Mapping[str, Any],
     at: datetime | None = None,
+    *,
+    reason: str | None = None,
+    by: str = "engine",
 ) -> None:
     """Close for good and destroy the request's key; requests that joined it close alike.
 
     Afterwards nothing in the ledger leads from the request to the person: tell the person first.
-    ``answer`` holds counts, codes and dates. Closing again in the same state changes nothing;
-    in another, or from a state that cannot close so, :class:`IllegalTransition`.
+    ``answer`` holds counts, codes and dates, ``reason`` the code of a refusal. Closing again
+    in the same state changes nothing; in another, or from a state that cannot close so,
+    :class:`IllegalTransition`.
     """
     if state not in CLOSED:
         raise ValueError(f"{state!r} does not close a request; the closing states are {sorted(CLOSED)}")
     leader = load_request(session, request_id)
     for request in [leader, *_followers(session, leader)]:
-        _close(session, request, state, residual_until, impersonal(answer), at or datetime.now(UTC))
+        _close(
+            session, request, state, residual_until, impersonal(answer), at or datetime.now(UTC), reason, by
+        )
 
 
-def withdraw_request(session: Session, external_id: str, at: datetime | None = None) -> str:
+def withdraw_request(
+    session: Session, external_id: str, at: datetime | None = None, *, by: str = "platform"
+) -> str:
     """The person takes the request back; returns the state it then is in.
 
     What is executing or closed stays as it is: destruction has begun and cannot be half undone.
@@ -55,16 +63,15 @@ def withdraw_request(session: Session, external_id: str, at: datetime | None = N
     except IllegalTransition:
         return request.state
     followers = _followers(session, request)
-    _close(session, request, "withdrawn", None, {}, at or datetime.now(UTC))
+    _close(session, request, "withdrawn", None, {}, at or datetime.now(UTC), None, by)
     if followers:
         heir, *others = followers
         heir.joined_to = None
         for other in others:
             other.joined_to = heir.id
         session.flush()
-        move(
-            session, heir, "verified" if heir.verified_at else "received", "leads since another was withdrawn"
-        )
+        state = "assessing" if heir.verified_at else "verifying"
+        move(session, heir, state, "leads since another was withdrawn")
     return "withdrawn"
 
 
@@ -85,18 +92,20 @@ def _close(
     residual_until: datetime | None,
     answer: Mapping[str, Any],
     at: datetime,
+    reason: str | None,
+    by: str,
 ) -> None:
     if request.state == state:
         return
     check("request", request.state, state)
     before, key_id = request.state, request.key_id
-    request.state = state
+    request.state, request.reason = state, reason
     request.residual_until, request.answer, request.closed_at = residual_until, dict(answer), at
-    request.key_id = request.subject_match = request.subject_sealed = request.details_sealed = None
+    request.key_id = request.subject_match = request.content_match = None
+    request.subject_sealed = request.details_sealed = request.agent_sealed = None
     destroy_key(session, key_id)
     body = {
-        "from": before,
-        "to": state,
+        **step(session, request, before, state, reason, by),
         "residual_until": residual_until,
         "answer": answer,
         "key": "destroyed",

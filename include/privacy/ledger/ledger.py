@@ -13,22 +13,29 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session, sessionmaker
 
+from include.privacy.ledger import archives as _archives
 from include.privacy.ledger import breaches as _breaches
 from include.privacy.ledger import claims as _claims
 from include.privacy.ledger import closing as _closing
 from include.privacy.ledger import cohorts as _cohorts
+from include.privacy.ledger import deadlines as _deadlines
+from include.privacy.ledger import decisions as _decisions
 from include.privacy.ledger import evidence as _evidence
 from include.privacy.ledger import fencing as _fencing
 from include.privacy.ledger import holds as _holds
+from include.privacy.ledger import letters as _letters
 from include.privacy.ledger import outcomes as _outcomes
 from include.privacy.ledger import plans as _plans
 from include.privacy.ledger import probes as _probes
 from include.privacy.ledger import quarantine as _quarantine
+from include.privacy.ledger import receiving as _receiving
+from include.privacy.ledger import recipients as _recipients
 from include.privacy.ledger import records as _records
 from include.privacy.ledger import requests as _requests
 from include.privacy.ledger import resuming as _resuming
 from include.privacy.ledger import runs as _runs
 from include.privacy.ledger import tombstones as _tombstones
+from include.privacy.ledger import verification as _verification
 from include.privacy.ledger.engine import ledger_engine
 from include.privacy.ledger.gate import LedgerHoldGate
 from include.privacy.ledger.sealing import Sealer
@@ -63,14 +70,17 @@ def _sealed(function: Callable[Concatenate[Session, Sealer, P], R]) -> Callable[
 class Ledger:
     """What happened: runs, requests, cohorts, plans, holds, tombstones, probes, breaches, evidence.
 
-    ``url`` is the DAG role's connection, ``master_key`` 32 bytes that live outside the database.
+    ``url`` is the DAG role's connection, ``master_key`` 32 bytes that live outside the database,
+    ``policy_version`` what the evidence of a request's steps names as the policy in force.
     Connects at first use. Every method may be called twice, also by two tasks at once.
     """
 
-    def __init__(self, url: str, master_key: bytes) -> None:
+    def __init__(self, url: str, master_key: bytes, policy_version: str | None = None) -> None:
         self.engine = ledger_engine(url)
         self.sealer = Sealer(master_key)
-        self.sessions = sessionmaker(self.engine, expire_on_commit=False)
+        self.sessions = sessionmaker(
+            self.engine, expire_on_commit=False, info={_requests.POLICY: policy_version}
+        )
 
     open_run = _plain(_runs.open_run)
     close_run = _plain(_runs.close_run)
@@ -78,16 +88,52 @@ class Ledger:
     latest_run = _plain(_runs.latest_run)
     record_policy_version = _plain(_runs.record_policy_version)
 
-    receive_request = _sealed(_requests.receive_request)
-    verify_request = _plain(_requests.verify_request)
+    receive_request = _sealed(_receiving.receive_request)
+    acknowledge_request = _plain(_receiving.acknowledge_request)
+    verify_request = _plain(_receiving.verify_request)
+    extend_request = _plain(_receiving.extend_request)
     withdraw_request = _plain(_closing.withdraw_request)
-    claim_erasures = _sealed(_claims.claim_erasures)
+    claim_requests = _sealed(_claims.claim_requests)
     renew_claims = _plain(_claims.renew_claims)
     transition = _plain(_requests.transition)
     close_request = _plain(_closing.close_request)
     request = _sealed(_requests.request)
     requests = _sealed(_requests.requests)
+    requests_of = _sealed(_requests.requests_of)
     find_request = _sealed(_requests.find_request)
+
+    issue_token = _plain(_verification.issue_token)
+    redeem_token = _sealed(_verification.redeem_token)
+
+    claim_letter = _plain(_letters.claim_letter)
+    claim_letter_again = _plain(_letters.claim_letter_again)
+    settle_letter = _plain(_letters.settle_letter)
+    letters = _plain(_letters.letters)
+    unsettled_letters = _plain(_letters.unsettled_letters)
+    requests_without_letter = _plain(_letters.requests_without_letter)
+
+    intend_archive = _plain(_archives.intend_archive)
+    record_archive = _plain(_archives.record_archive)
+    archives = _plain(_archives.archives)
+    expired_archives = _plain(_archives.expired_archives)
+    revoke_archives = _plain(_archives.revoke_archives)
+    record_archive_deleted = _plain(_archives.record_archive_deleted)
+
+    ask_decision = _sealed(_decisions.ask_decision)
+    answer_decision = _sealed(_decisions.answer_decision)
+    present_decision = _plain(_decisions.present_decision)
+    decision = _sealed(_decisions.decision)
+    decisions = _sealed(_decisions.decisions)
+
+    record_recipient = _plain(_recipients.record_recipient)
+    recipients = _plain(_recipients.recipients)
+    suppress = _sealed(_recipients.suppress)
+    suppressed = _sealed(_recipients.suppressed)
+
+    remind_once = _plain(_deadlines.remind_once)
+    queue_callback = _plain(_deadlines.queue_callback)
+    due_callbacks = _plain(_deadlines.due_callbacks)
+    record_callback = _plain(_deadlines.record_callback)
 
     quarantine = _sealed(_quarantine.quarantine)
     quarantined = _sealed(_quarantine.quarantined)

@@ -1,104 +1,33 @@
-"""Requests of people: received, verified, moved, read. Claiming and closing have their own files."""
+"""Requests of people: moved and read. Receiving, claiming and closing have their own files."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from datetime import datetime
+from collections.abc import Iterable
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from include.privacy.ledger.errors import LedgerError, NotInLedger
+from include.privacy.ledger.errors import NotInLedger
 from include.privacy.ledger.evidence import append_evidence
 from include.privacy.ledger.impersonal import text
-from include.privacy.ledger.keys import create_key, opened, opened_json, unwrapped
-from include.privacy.ledger.locks import lock_for
+from include.privacy.ledger.keys import opened, opened_json, unwrapped
 from include.privacy.ledger.models import Request, SealingKey
 from include.privacy.ledger.rows import RequestRow
 from include.privacy.ledger.sealing import Sealer
-from include.privacy.ledger.states import CLOSED, OPEN, check
+from include.privacy.ledger.states import CLOSED, PROMISES, check
+
+POLICY = "policy_version"
+"""Under which a session records the version of the policy that is in force."""
 
 SUBJECT = "subject"
 """Kind under which subject keys are matched and marked."""
 
 
-def receive_request(
-    session: Session,
-    sealer: Sealer,
-    external_id: str,
-    right: str,
-    subject_key: str,
-    received_at: datetime,
-    verified_at: datetime | None,
-    channel: str,
-    details: Mapping[str, Any],
-    due_at: datetime,
-) -> UUID:
-    """Take a request in, once per ``external_id``; a later call may bring its verification.
-
-    While the same person has an open request for the same right, a further one *joins* it and is
-    closed with it. ``LedgerError`` when the external id already belongs to another person or right.
-    """
-    match = sealer.match(SUBJECT, subject_key)
-    lock_for(session, "request", right, match.hex())
-    known = session.scalar(select(Request).where(Request.external_id == external_id))
-    if known is not None:
-        if known.right != right or known.subject_match not in (None, match):
-            raise LedgerError(
-                f"external request id {external_id} was already used for another person or right"
-            )
-        if verified_at is not None:
-            _verify_with_leader(session, known, verified_at)
-        return known.id
-    leader = session.scalar(
-        select(Request)
-        .where(Request.right == right, Request.subject_match == match, Request.state.in_(OPEN))
-        .with_for_update()
-    )
-    request_id = uuid4()
-    key = create_key(session, sealer, "request")
-    new = Request(
-        id=request_id,
-        external_id=external_id,
-        right=right,
-        state="joined" if leader else "verified" if verified_at else "received",
-        channel=channel,
-        received_at=received_at,
-        verified_at=verified_at,
-        due_at=due_at,
-        key_id=key.id,
-        subject_match=match,
-        subject_sealed=key.seal_text(subject_key, f"request {request_id} subject"),
-        details_sealed=key.seal_json(dict(details), f"request {request_id} details"),
-        joined_to=leader.id if leader else None,
-    )
-    session.add(new)
-    session.flush()
-    body = {
-        "right": right,
-        "channel": channel,
-        "state": new.state,
-        "due_at": due_at,
-        "joined_to": new.joined_to,
-    }
-    append_evidence(session, "request_received", body, request_id=request_id)
-    if leader is not None and verified_at is not None:
-        _verify(session, leader, verified_at)
-    return request_id
-
-
-def verify_request(session: Session, external_id: str, verified_at: datetime) -> UUID:
-    """The person has proved who they are; once is enough, later calls change nothing."""
-    known = session.scalar(select(Request).where(Request.external_id == external_id))
-    if known is None:
-        raise NotInLedger(f"no request with external id {external_id}; receive it first")
-    _verify_with_leader(session, known, verified_at)
-    return known.id
-
-
-def transition(session: Session, request_id: UUID, state: str, reason: str | None) -> None:
+def transition(
+    session: Session, request_id: UUID, state: str, reason: str | None, by: str = "engine"
+) -> None:
     """Move an open request; the same state again only renews the reason.
 
     :class:`IllegalTransition` when the state machine has no such step. Closing destroys the
@@ -106,8 +35,7 @@ def transition(session: Session, request_id: UUID, state: str, reason: str | Non
     """
     if state in CLOSED:
         raise ValueError(f"{state!r} closes a request: call close_request, which destroys its key too")
-    request = load_request(session, request_id)
-    move(session, request, state, reason)
+    move(session, load_request(session, request_id), state, reason, by=by)
 
 
 def request(session: Session, sealer: Sealer, request_id: UUID) -> RequestRow:
@@ -129,6 +57,16 @@ def requests(
     return read(session, sealer, query.where(Request.right == right) if right else query)
 
 
+def requests_of(
+    session: Session, sealer: Sealer, subject_key: str, rights: Iterable[str] | None = None
+) -> list[RequestRow]:
+    """The open requests of one person, the earliest due first. Closed ones no longer lead to anybody."""
+    query = select(Request).where(Request.subject_match == sealer.match(SUBJECT, subject_key))
+    if rights is not None:
+        query = query.where(Request.right.in_(tuple(rights)))
+    return read(session, sealer, query.order_by(Request.due_at, Request.id))
+
+
 def read(session: Session, sealer: Sealer, query: Select[Request]) -> list[RequestRow]:
     """Rows of a query over requests, with their details unsealed."""
     joined = query.outerjoin(SealingKey, SealingKey.id == Request.key_id).add_columns(SealingKey.wrapped)
@@ -143,34 +81,32 @@ def load_request(session: Session, request_id: UUID) -> Request:
     return found
 
 
-def move(session: Session, request: Request, state: str, reason: str | None) -> None:
-    """Change the state of a locked row, with evidence."""
+def move(session: Session, request: Request, state: str, reason: str | None, *, by: str = "engine") -> None:
+    """Change the state of a locked row, with evidence: who or what, under which promise and policy."""
     clean = text(reason) if reason else None
     if request.state == state:
         request.reason = clean
         return
     check("request", request.state, state)
-    body = {"from": request.state, "to": state, "reason": clean}
+    body = step(session, request, request.state, state, clean, by)
     request.state, request.reason = state, clean
     session.flush()
     append_evidence(session, "request_state", body, run_id=request.run_id, request_id=request.id)
 
 
-def _verify_with_leader(session: Session, request: Request, verified_at: datetime) -> None:
-    # Always the leader's row first, as closing does, so that the two never wait for each other.
-    if request.joined_to is not None:
-        _verify(session, load_request(session, request.joined_to), verified_at)
-    _verify(session, load_request(session, request.id), verified_at)
-
-
-def _verify(session: Session, request: Request, verified_at: datetime) -> None:
-    if request.state in CLOSED:
-        return
-    if request.verified_at is None:
-        request.verified_at = verified_at
-        session.flush()
-    if request.state == "received":
-        move(session, request, "verified", None)
+def step(
+    session: Session, request: Request, before: str, after: str, reason: str | None, by: str
+) -> dict[str, Any]:
+    """The evidence of a step: from where to where, why, by whom, under which promise and policy."""
+    return {
+        "from": before,
+        "to": after,
+        "reason": reason,
+        "right": request.right,
+        "promise": PROMISES.get(request.right),
+        "policy": session.info.get(POLICY),
+        "by": by,
+    }
 
 
 def _only(session: Session, sealer: Sealer, query: Select[Request], what: str) -> RequestRow:
@@ -199,4 +135,7 @@ def _row(sealer: Sealer, r: Request, wrapped: bytes | None) -> RequestRow:
         residual_until=r.residual_until,
         answer=r.answer,
         closed_at=r.closed_at,
+        verification=r.verification,
+        due=r.due,
+        agent=opened_json(key, r.agent_sealed, f"request {r.id} agent"),
     )

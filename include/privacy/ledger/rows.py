@@ -29,7 +29,11 @@ class RunRow:
 
 @dataclass(frozen=True)
 class RequestRow:
-    """A request; ``subject_key`` and ``details`` are ``None`` once it is closed."""
+    """A request; ``subject_key``, ``details`` and ``agent`` are ``None`` once it is closed.
+
+    ``verification``: how the identity was established, as codes. ``due``: every clock that applies,
+    with the calendar's version; ``due_at`` is the earliest of them.
+    """
 
     id: UUID
     external_id: str
@@ -47,6 +51,9 @@ class RequestRow:
     residual_until: datetime | None
     answer: Mapping[str, Any] | None
     closed_at: datetime | None
+    verification: Mapping[str, Any]
+    due: Mapping[str, Any]
+    agent: Mapping[str, Any] | None = field(repr=False, default=None)
 
 
 @dataclass(frozen=True)
@@ -137,3 +144,84 @@ class QuarantineRow:
     last_seen_at: datetime
     external_id: str = field(repr=False)
     payload: Any = field(repr=False)
+
+
+@dataclass(frozen=True)
+class LetterRow:
+    """A letter to the person of a request; the provider knows it by its opaque ``reference``."""
+
+    request_id: UUID
+    kind: str
+    state: str
+    reference: str
+    claimed_at: datetime
+    settled_at: datetime | None
+    provider_id: str | None
+    attempts: int
+
+
+@dataclass(frozen=True)
+class ArchiveRow:
+    """An archive made for a request."""
+
+    id: UUID
+    request_id: UUID
+    store: str
+    object_key: str
+    size: int
+    sha256: bytes
+    created_at: datetime
+    expires_at: datetime
+    deleted_at: datetime | None
+    delete_reason: str | None
+
+
+@dataclass(frozen=True)
+class DecisionRow:
+    """A question to the privacy team. ``facts``: counts, rules, ids; ``reasons`` were sealed."""
+
+    id: UUID
+    kind: str
+    request_id: UUID
+    facts: Mapping[str, Any]
+    options: tuple[str, ...]
+    default_option: str
+    asked_at: datetime
+    answer_by: datetime
+    presented_at: datetime | None
+    answer: str | None
+    decided_at: datetime | None
+    by_default: bool | None
+    reasons: str | None = field(repr=False, default=None)
+    asked_by: str | None = field(repr=False, default=None)
+    decided_by: str | None = field(repr=False, default=None)
+
+
+@dataclass(frozen=True)
+class RecipientRow:
+    """What one recipient did about a request; ``open`` while it is not settled."""
+
+    request_id: UUID
+    recipient: str
+    state: str
+    until: datetime | None
+    detail: Mapping[str, Any]
+    recorded_at: datetime
+
+    @property
+    def open(self) -> bool:
+        """Whether the request still waits for this recipient."""
+        return self.state in ("pending", "failed")
+
+
+@dataclass(frozen=True)
+class CallbackRow:
+    """A status to be told to a controller."""
+
+    id: UUID
+    request_id: UUID
+    url: str
+    status: str
+    queued_at: datetime
+    next_at: datetime
+    attempts: int

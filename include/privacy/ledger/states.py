@@ -11,32 +11,67 @@ from collections.abc import Iterator, Mapping
 
 from include.privacy.ledger.errors import IllegalTransition
 
-CLOSED = frozenset({"completed", "completed_with_retention", "refused", "withdrawn"})
-"""States of a request that is answered; its key is destroyed and nothing personal is readable."""
+CLOSED = frozenset({"completed", "completed_with_retention", "refused", "withdrawn", "expired"})
+"""States of a request that is answered; its key is destroyed and nothing personal is readable.
 
-OPEN = frozenset({"received", "verified", "executing", "on_hold", "awaiting_approval", "failed"})
+``expired``: the person was asked for something that the request cannot do without, and did not answer."""
+
+UNVERIFIED = frozenset({"received", "acknowledged", "verifying"})
+"""The identity of whoever asks is not established: nothing may be done."""
+
+WAITING = frozenset({"assessing", "extended", "on_hold"})
+"""Verified, and taken up by the next run of their right; a held one only to see whether it still is."""
+
+WORKING = frozenset({"executing", "notifying", "verifying_absence"})
+"""A run works on it: does what was asked, tells the recipients, looks whether it is done."""
+
+OPEN = UNVERIFIED | WAITING | WORKING | {"awaiting_decision", "failed"}
 """States of a request that still leads its own work; ``joined`` follows another one instead."""
 
 REQUEST: Mapping[str, frozenset[str]] = {
-    "": frozenset({"received", "verified", "joined"}),
-    "received": frozenset({"verified", "refused", "withdrawn"}),
-    "verified": frozenset({"executing", "on_hold", "refused", "withdrawn"}),
+    "": frozenset({"received", "joined"}),
+    "received": frozenset({"acknowledged", "refused", "withdrawn"}),
+    "acknowledged": frozenset({"verifying", "assessing", "refused", "withdrawn"}),
+    "verifying": frozenset({"assessing", "refused", "withdrawn", "expired"}),
+    "assessing": frozenset(
+        {"extended", "on_hold", "awaiting_decision", "executing", "refused", "withdrawn", "expired"}
+    ),
+    "extended": frozenset(
+        {"assessing", "on_hold", "awaiting_decision", "executing", "refused", "withdrawn", "expired"}
+    ),
+    "on_hold": frozenset({"assessing", "executing", "refused", "withdrawn"}),
+    "awaiting_decision": frozenset({"assessing", "executing", "on_hold", "refused", "withdrawn", "expired"}),
     "executing": frozenset(
         {
-            "verified",
+            "assessing",
+            "notifying",
+            "verifying_absence",
             "on_hold",
-            "awaiting_approval",
+            "awaiting_decision",
             "completed",
             "completed_with_retention",
             "refused",
             "failed",
         }
     ),
-    "on_hold": frozenset({"verified", "executing", "refused", "withdrawn"}),
-    "awaiting_approval": frozenset({"verified", "executing", "on_hold", "refused", "withdrawn", "failed"}),
-    "failed": frozenset({"verified", "executing", "refused", "withdrawn"}),
-    "joined": frozenset({"received", "verified"}) | CLOSED,
+    "notifying": frozenset(
+        {"executing", "verifying_absence", "on_hold", "completed", "completed_with_retention", "failed"}
+    ),
+    "verifying_absence": frozenset(
+        {"executing", "notifying", "on_hold", "completed", "completed_with_retention", "failed"}
+    ),
+    "failed": frozenset({"assessing", "executing", "refused", "withdrawn"}),
+    "joined": UNVERIFIED | {"assessing"} | CLOSED,
 }
+
+PROMISES: Mapping[str, str] = {
+    "access": "P6.1",
+    "rectification": "P6.2",
+    "erasure": "P6.3",
+    "portability": "P6.4",
+    "objection": "P6.5",
+}
+"""Right → the promise under which each of its steps is recorded."""
 
 PLAN: Mapping[str, frozenset[str]] = {
     "": frozenset({"planned"}),

@@ -31,7 +31,9 @@ def claim(ledger_run: str, *, params: Mapping[str, Any] | None = None) -> list[I
     not exist is answered at once.
     """
     ledger = runtime().ledger()
-    claimed = ledger.claim_erasures(UUID(ledger_run), request_ids((params or {}).get("request_ids")))
+    claimed = ledger.claim_requests(
+        UUID(ledger_run), "erasure", request_ids((params or {}).get("request_ids"))
+    )
     begun = ledger.cohorts_of_requests([r.id for r in claimed])
     holds = ledger.holds()
     fresh = [r for r in claimed if r.id not in begun and not _parked(r, holds)]

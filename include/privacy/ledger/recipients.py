@@ -1,0 +1,84 @@
+"""Recipients of a request (Art. 19 GDPR): what each did, one outcome each, never one boolean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from include.privacy.ledger.evidence import append_evidence
+from include.privacy.ledger.impersonal import impersonal
+from include.privacy.ledger.models import RecipientOutcome, Suppression
+from include.privacy.ledger.rows import RecipientRow
+from include.privacy.ledger.sealing import Sealer
+
+
+def record_recipient(
+    session: Session,
+    request_id: UUID,
+    recipient: str,
+    state: str,
+    until: datetime | None = None,
+    detail: Mapping[str, Any] | None = None,
+) -> None:
+    """What a recipient did about a request; every change is evidence. ``detail``: counts, codes, ids."""
+    body = impersonal(detail or {})
+    known = session.get(RecipientOutcome, (request_id, recipient), with_for_update=True)
+    if known is not None and (known.state, known.until, known.detail) == (state, until, body):
+        return
+    values = {"state": state, "until": until, "detail": body, "recorded_at": func.now()}
+    session.execute(
+        insert(RecipientOutcome)
+        .values(request_id=request_id, recipient=recipient, **values)
+        .on_conflict_do_update(index_elements=["request_id", "recipient"], set_=values),
+        execution_options={"populate_existing": True},
+    )
+    evidence = {"recipient": recipient, "state": state, "until": until, "detail": body}
+    append_evidence(session, "recipient", evidence, request_id=request_id)
+
+
+def recipients(session: Session, request_id: UUID) -> list[RecipientRow]:
+    """What every recipient did about a request."""
+    session.expire_all()
+    query = select(RecipientOutcome).where(RecipientOutcome.request_id == request_id)
+    return [
+        RecipientRow(r.request_id, r.recipient, r.state, r.until, r.detail, r.recorded_at)
+        for r in session.scalars(query.order_by(RecipientOutcome.recipient))
+    ]
+
+
+def suppress(
+    session: Session,
+    sealer: Sealer,
+    identifiers: Mapping[str, Iterable[str]],
+    purposes: Iterable[str],
+    since: datetime,
+) -> None:
+    """Remember an objection in the least that honours it: keyed hashes of the identifiers (Art. 21(3)).
+
+    It survives the erasure of the person; what was suppressed before stays as it was.
+    """
+    rows = [
+        {"kind": kind, "mark": sealer.match(f"suppression {kind}", value), "purpose": purpose, "since": since}
+        for kind, values in identifiers.items()
+        for value in values
+        for purpose in purposes
+    ]
+    if rows:
+        session.execute(insert(Suppression).on_conflict_do_nothing(), rows)
+
+
+def suppressed(session: Session, sealer: Sealer, kind: str, values: Iterable[str], purpose: str) -> set[str]:
+    """Those of ``values`` that somebody objected with."""
+    marks = {sealer.match(f"suppression {kind}", value): value for value in values}
+    found = session.scalars(
+        select(Suppression.mark).where(
+            Suppression.kind == kind, Suppression.purpose == purpose, Suppression.mark.in_(tuple(marks))
+        )
+    )
+    return {marks[mark] for mark in found}
