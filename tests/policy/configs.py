@@ -26,6 +26,7 @@ def policy() -> dict[str, Any]:
         "version": "1",
         "effective": "2026-01-01",
         "timezone": "Europe/Berlin",
+        "verification": {"token_url": "https://app.example/confirm?request={request}&token={token}"},
         "promises": {
             p: {"title": p, "enforced_by": enforced.get(p, {"planned": "audit_controls"})} for p in PROMISES
         },

@@ -177,12 +177,29 @@ class Lifecycle(MapModel):
     on_deleted: dict[Name, Any] = Field(default_factory=dict)
 
 
+class FormerContact(MapModel):
+    """The table of addresses used before. ``replaced_at`` tells which was on file at an instant."""
+
+    table: Name
+    email: Name
+    replaced_at: Name
+
+
+class Contact(MapModel):
+    """Where letters to a person go: columns of the root table."""
+
+    email: Name
+    language: Name | None = None
+    former: FormerContact | None = None
+
+
 class Root(MapModel):
-    """The table whose rows are the data subjects."""
+    """The table whose rows are the data subjects. Without ``contact`` answers are in the app only."""
 
     table: Name
     key: Name
     lifecycle: Lifecycle
+    contact: Contact | None = None
 
 
 class DatabaseMap(MapModel):

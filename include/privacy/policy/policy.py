@@ -55,6 +55,20 @@ class Guard(PolicyModel):
     max_count: Annotated[int, Field(gt=0)]
 
 
+class Verification(PolicyModel):
+    """How the identity of whoever asks is established (P6.7), in proportion to the channel.
+
+    A session that the platform vouches for suffices when it is recent and strong enough; otherwise a
+    one-time token goes to a contact point that was on file before the request came. ``token_url`` is the
+    platform's page, with ``{request}`` and ``{token}`` in it.
+    """
+
+    session_max_age_minutes: Annotated[int, Field(gt=0)] = 60
+    session_strengths: Annotated[tuple[str, ...], Field(min_length=1)] = ("password", "passkey", "mfa")
+    token_valid_hours: Annotated[int, Field(gt=0, le=24 * 14)] = 72
+    token_url: Annotated[str, Field(pattern=r"^https://.*\{request\}.*\{token\}")]
+
+
 class _Rule(PolicyModel):
     id: RuleId
     promise: Annotated[str, Field(pattern=PROMISE_ID)]
@@ -112,6 +126,7 @@ class Policy(PolicyModel):
     promises: dict[Annotated[str, Field(pattern=PROMISE_ID)], Promise]
     purposes: dict[str, Purpose]
     rules: tuple[Rule, ...]
+    verification: Verification
     probe_again_after_days: Annotated[int, Field(gt=0)] = 3
     request_records_days: Annotated[int, Field(gt=0)] = 1096
 

@@ -58,6 +58,11 @@ def _root_problems(db: DatabaseMap, document: Document) -> Iterator[Problem]:
         (("root", "lifecycle", "service_ended_at"), root.lifecycle.service_ended_at),
         (("root", "lifecycle", "deleted_at"), root.lifecycle.deleted_at),
         *((("root", "lifecycle", "on_deleted", c), c) for c in root.lifecycle.on_deleted),
+        *(
+            (("root", "contact", name), column)
+            for name in ("email", "language")
+            if root.contact and (column := getattr(root.contact, name))
+        ),
     ]
     for loc, column in named:
         if column not in table.columns:

@@ -8,13 +8,14 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from include.privacy.requests.due import answer_due
+from include.privacy.requests.opening import RIGHTS, MalformedRequestError, Opening, open_request
+from include.privacy.requests.verification import codes_of
 from include.privacy.runtime import runtime
 from include.privacy.steps import runs
 from include.privacy.steps.runs import CLOCK_SKEW, read_run
 
 if TYPE_CHECKING:
-    from include.privacy.stores.postbox import Letter
+    from include.privacy.stores.postbox import InboxRow
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +25,7 @@ WAIT_FOR_OPENING = timedelta(hours=1)
 
 
 def receive(ledger_run: str) -> dict[str, int]:
-    """Take every waiting erasure row of the inbox; returns counts by what became of it.
+    """Take every waiting row of the inbox; returns counts by what became of it.
 
     Each row is judged alone. The row is marked as taken after the ledger has it, and the ledger
     knows a request by the platform's id, so that a crash in between repeats nothing.
@@ -32,84 +33,112 @@ def receive(ledger_run: str) -> dict[str, int]:
     counts: Counter[str] = Counter()
     run = read_run(ledger_run)
 
-    def handle(letter: Letter) -> bool:
-        outcome = _handle(letter, run.as_of)
+    def handle(row: InboxRow) -> bool:
+        outcome = _handle(row, run.as_of)
         counts[outcome] += 1
         return outcome != "left"
 
-    runtime().postbox().take("erasure", handle)
+    runtime().postbox().take(handle)
     log.info("inbox: %s", dict(counts) or "empty")
     return dict(counts)
 
 
-def _handle(letter: Letter, as_of: datetime) -> str:
+def waiting(ledger_run: str) -> dict[str, int]:
+    """How many verified requests of each right wait for a run of it; ends this run."""
+    from include.privacy.ledger.states import WAITING
+
+    ledger = runtime().ledger()
+    counts = {right: len(ledger.requests(WAITING, right)) for right in RIGHTS}
+    ledger.close_run(UUID(ledger_run), {"waiting": counts})
+    log.info("waiting: %s", counts)
+    return counts
+
+
+def ring(waiting: dict[str, int], right: str) -> None:
+    """Wake the DAG of a right, unless nothing waits for it."""
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    if not waiting.get(right):
+        raise AirflowSkipException(f"no request for {right} waits")
+
+
+def _handle(row: InboxRow, as_of: datetime) -> str:
     from include.privacy.ledger.errors import LedgerError
 
-    fault = _fault(letter, as_of)
+    fault = _fault(row, as_of)
     if fault is not None:
-        return _quarantine(letter, fault)
-    external_id = str(letter.request_id)
+        return _quarantine(row, fault)
+    external_id = str(row.request_id)
     ledger = runtime().ledger()
     try:
-        if letter.kind == "opened":
-            assert letter.received_at is not None and letter.account_id is not None
-            ledger.receive_request(
-                external_id,
-                letter.right,
-                letter.account_id,
-                letter.received_at,
-                letter.verified_at,
-                letter.channel,
-                letter.details,
-                answer_due(letter.received_at),
-            )
+        if row.kind == "opened":
+            open_request(_opening(row), as_of)
             return "opened"
         known = ledger.find_request(external_id)
         if known is None:
-            assert letter.received_at is not None
-            if as_of - letter.received_at < WAIT_FOR_OPENING:
+            assert row.received_at is not None
+            if as_of - row.received_at < WAIT_FOR_OPENING:
                 return "left"
-            return _quarantine(letter, f"a row of kind {letter.kind} for a request that was never opened")
-        if known.subject_key is not None and known.subject_key != letter.account_id:
-            return _quarantine(letter, f"a row of kind {letter.kind} from another account than the request's")
-        if letter.kind == "verified":
-            assert letter.verified_at is not None
-            ledger.verify_request(external_id, letter.verified_at)
+            return _quarantine(row, f"a row of kind {row.kind} for a request that was never opened")
+        if known.subject_key is not None and known.subject_key != row.account_id:
+            return _quarantine(row, f"a row of kind {row.kind} from another account than the request's")
+        if row.kind == "verified":
+            assert row.verified_at is not None
+            ledger.verify_request(external_id, row.verified_at, codes_of(row.verification))
             return "verified"
-        state = ledger.withdraw_request(external_id)
+        state = ledger.withdraw_request(external_id, as_of)
         log.info("withdrawal: the request is %s", state)
         return "withdrawn"
+    except MalformedRequestError as error:
+        return _quarantine(row, str(error))
     except LedgerError as error:
-        return _quarantine(letter, f"the ledger refused it: {type(error).__name__}")
+        return _quarantine(row, f"the ledger refused it: {type(error).__name__}")
 
 
-def _fault(letter: Letter, as_of: datetime) -> str | None:
-    if letter.kind not in ("opened", "verified", "withdrawn"):
+def _opening(row: InboxRow) -> Opening:
+    assert row.received_at is not None and row.account_id is not None
+    details = dict(row.details)
+    return Opening(
+        external_id=str(row.request_id),
+        right=row.right,
+        subject_key=row.account_id,
+        channel=row.channel,
+        received_at=row.received_at,
+        verification=row.verification,
+        verified_at=row.verified_at,
+        agent=details.pop("agent", None),
+        details=details,
+    )
+
+
+def _fault(row: InboxRow, as_of: datetime) -> str | None:
+    if row.kind not in ("opened", "verified", "withdrawn"):
         return "kind must be opened, verified or withdrawn"
-    if not letter.account_id:
+    if not row.account_id:
         return "account_id is missing"
-    if letter.received_at is None:
+    if row.received_at is None:
         return "received_at is missing"
-    if letter.kind == "verified" and letter.verified_at is None:
+    if row.kind == "verified" and row.verified_at is None:
         return "verified_at is missing on a row of kind verified"
     for name in ("received_at", "verified_at"):
-        value = getattr(letter, name)
+        value = getattr(row, name)
         if value is not None and value > max(as_of, runs.current_instant()) + CLOCK_SKEW:
             return f"{name} lies in the future"
-    if not isinstance(letter.details, dict):
-        return "details must be an object"
+    for name in ("details", "verification"):
+        if not isinstance(getattr(row, name), dict):
+            return f"{name} must be an object"
     return None
 
 
-def _quarantine(letter: Letter, reason: str) -> str:
+def _quarantine(row: InboxRow, reason: str) -> str:
     payload: dict[str, Any] = {
-        "kind": letter.kind,
-        "request_id": str(letter.request_id),
-        "account_id": letter.account_id,
-        "channel": letter.channel,
-        "details": letter.details,
+        "kind": row.kind,
+        "request_id": str(row.request_id),
+        "account_id": row.account_id,
+        "channel": row.channel,
+        "details": row.details,
     }
-    runtime().ledger().quarantine(SOURCE, str(letter.id), reason, payload)
+    runtime().ledger().quarantine(SOURCE, str(row.id), reason, payload)
     log.error("inbox row quarantined: %s", reason)
     return "quarantined"
 

@@ -16,7 +16,7 @@ STATEMENT_TIMEOUT_MS = 30_000
 
 
 @dataclass(frozen=True)
-class Letter:
+class InboxRow:
     """One row of ``privacy_inbox``; personal fields stay out of ``repr``."""
 
     id: UUID
@@ -27,6 +27,7 @@ class Letter:
     received_at: datetime | None
     verified_at: datetime | None
     account_id: str | None = field(repr=False)
+    verification: Any = field(repr=False)
     details: Any = field(repr=False)
 
 
@@ -37,8 +38,8 @@ class Postbox:
         self._dsn = dsn
         self._schema = schema
 
-    def take(self, right: str, handle: Callable[[Letter], bool], *, limit: int = 1000) -> int:
-        """Hand every waiting row of that right to ``handle``, oldest first; returns how many.
+    def take(self, handle: Callable[[InboxRow], bool], *, limit: int = 5000) -> int:
+        """Hand every waiting row to ``handle``, oldest first; returns how many.
 
         A row counts as taken once ``handle`` has returned true; false leaves it for a later run. Rows
         that another run is taking are left to it; after a crash a row is handed over again, so
@@ -48,8 +49,8 @@ class Postbox:
         left: list[UUID] = []
         select = sql.SQL(
             """SELECT id, kind, request_id, account_id::text, "right", channel,
-                      received_at, verified_at, details
-               FROM {} WHERE taken_at IS NULL AND "right" = %s AND id <> ALL(%s)
+                      received_at, verified_at, verification, details
+               FROM {} WHERE taken_at IS NULL AND id <> ALL(%s)
                ORDER BY received_at, CASE kind WHEN 'opened' THEN 0 WHEN 'verified' THEN 1 ELSE 2 END, id
                LIMIT 1 FOR UPDATE SKIP LOCKED"""
         ).format(sql.Identifier(self._schema, "privacy_inbox"))
@@ -59,10 +60,10 @@ class Postbox:
         with self._open() as connection:
             while taken + len(left) < limit:
                 with connection.transaction():
-                    row = connection.execute(select, (right, left)).fetchone()
+                    row = connection.execute(select, (left,)).fetchone()
                     if row is None:
                         break
-                    letter = Letter(
+                    inbox_row = InboxRow(
                         id=row[0],
                         kind=row[1],
                         request_id=row[2],
@@ -71,12 +72,13 @@ class Postbox:
                         channel=row[5],
                         received_at=row[6],
                         verified_at=row[7],
-                        details=row[8],
+                        verification=row[8],
+                        details=row[9],
                     )
-                    if not handle(letter):
-                        left.append(letter.id)
+                    if not handle(inbox_row):
+                        left.append(inbox_row.id)
                         continue
-                    connection.execute(update, (letter.id,))
+                    connection.execute(update, (inbox_row.id,))
                 taken += 1
         return taken
 

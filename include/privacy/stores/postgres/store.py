@@ -14,7 +14,7 @@ from include.privacy.planning.models import Cohort, HoldGate, Holds, Member, Out
 from include.privacy.policy.data_map import DatabaseMap
 from include.privacy.policy.policy import RecordAgeRule, SubjectLifecycleRule
 from include.privacy.stores.overdue import Overdue
-from include.privacy.stores.postgres import executor, planner, record_age, subjects, workspace
+from include.privacy.stores.postgres import contact, executor, planner, record_age, subjects, workspace
 from include.privacy.stores.postgres.catalogue import read_schema
 from include.privacy.stores.postgres.joins import Joins, cohort_table
 from include.privacy.stores.postgres.migrate import migrate_workspace
@@ -120,6 +120,16 @@ class PostgresStore:
         """Those of ``keys`` that the root table lists."""
         with connect(self._dsn) as connection:
             return subjects.existing_keys(connection, self.map, keys)
+
+    def contact_of(self, key: str, *, on_file_at: datetime | None = None) -> contact.ContactPoint | None:
+        """See :func:`contact.contact_of`."""
+        with connect(self._dsn) as connection:
+            return contact.contact_of(connection, Joins(self.map, {}), key, on_file_at=on_file_at)
+
+    def keys_of_address(self, address: str) -> list[str]:
+        """See :func:`contact.keys_of_address`."""
+        with connect(self._dsn) as connection:
+            return contact.keys_of_address(connection, Joins(self.map, {}), address)
 
     def freeze_identifiers(self, keys: Iterable[str]) -> Iterator[Member]:
         """The identifiers this store holds of these people."""

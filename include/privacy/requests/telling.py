@@ -1,0 +1,115 @@
+"""Telling a person something: an answer in the platform's outbox, and a letter by e-mail, once each.
+
+The outbox row is written first and is the answer; the letter says the same to whoever does not look.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from include.privacy.requests.opening import UNKNOWN
+from include.privacy.runtime import runtime
+
+if TYPE_CHECKING:
+    from include.privacy.ledger.rows import LetterRow, RequestRow
+    from include.privacy.letters.facts import Facts
+    from include.privacy.stores.postgres.contact import ContactPoint
+
+log = logging.getLogger(__name__)
+
+QUIET = timedelta(minutes=20)
+"""After an uncertain send the provider's log is asked no earlier: it may lag behind."""
+GIVE_UP = timedelta(hours=24)
+"""A letter that is still uncertain then stays so, and says so; whoever waited for it goes on."""
+
+
+def answer(request: RequestRow, what: str, body: Mapping[str, Any], *, account_gone: bool = False) -> None:
+    """Put ``<right>_<what>`` into the outbox, once."""
+    key = request.subject_key
+    account = None if account_gone or key is None or key.startswith(UNKNOWN) else key
+    runtime().postbox().answer(UUID(request.external_id), f"{request.right}_{what}", body, account_id=account)
+
+
+def tell(
+    request: RequestRow, facts: Facts, as_of: datetime, *, contact: ContactPoint | bool | None = True
+) -> bool:
+    """Send the letter that these facts make, once; true when nothing more is to be done about it.
+
+    ``contact``: where to; ``True`` looks it up, ``None`` says that there is no address. False comes back
+    while it is uncertain or the provider is busy: call again later. An uncertain letter is looked for in
+    the provider's log after a while and sent again only when it is proven absent.
+    """
+    ledger = runtime().ledger()
+    kind = facts.kind.value
+    known = next((row for row in ledger.letters(request.id) if row.kind == kind), None)
+    if known is None:
+        claimed = ledger.claim_letter(request.id, kind, as_of)
+        return claimed is not None and _send(request, facts, claimed, as_of, contact)
+    if known.state in ("sent", "rejected", "no_address"):
+        return True
+    if as_of - known.claimed_at < QUIET:
+        return False
+    found = runtime().mail().find(known.reference, known.claimed_at)
+    if found == "sent":
+        ledger.settle_letter(request.id, kind, "sent", as_of)
+        return True
+    if found == "unknown":
+        ledger.settle_letter(request.id, kind, "uncertain", as_of)
+        return as_of - known.claimed_at >= GIVE_UP
+    return _send(request, facts, ledger.claim_letter_again(request.id, kind, as_of), as_of, contact)
+
+
+def contact_of(request: RequestRow, *, on_file_at: datetime | None = None) -> ContactPoint | None:
+    """Where letters to the person go; ``None`` when nobody is known or no address is on file."""
+    if request.subject_key is None or request.subject_key.startswith(UNKNOWN):
+        return None
+    return runtime().root().contact_of(request.subject_key, on_file_at=on_file_at)
+
+
+def day(moment: datetime) -> date:
+    """The calendar day in the company's zone: what letters name."""
+    return moment.astimezone(ZoneInfo(runtime().config().policy.timezone)).date()
+
+
+def head(request: RequestRow) -> dict[str, Any]:
+    """The facts that every letter has."""
+    return {
+        "reference": request.external_id,
+        "right": request.right,
+        "received_on": day(request.received_at),
+    }
+
+
+def _send(
+    request: RequestRow,
+    facts: Callable[[], Facts],
+    letter: LetterRow,
+    as_of: datetime,
+    contact: ContactPoint | bool | None,
+) -> bool:
+    from include.privacy.mail.port import MailBusyError, MailRejectedError, MailUncertainError
+
+    ledger = runtime().ledger()
+    to = contact_of(request) if contact is True else contact
+    if not to:
+        ledger.settle_letter(request.id, letter.kind, "no_address", as_of)
+        return True
+    assert not isinstance(to, bool)
+    written = runtime().letters().render(letter.kind, facts(), language=to.language)
+    try:
+        receipt = runtime().mail().send(to.email, written, reference=letter.reference)
+    except MailRejectedError as error:
+        log.error("letter %s of request %s was rejected: %s", letter.kind, request.id, error)
+        ledger.settle_letter(request.id, letter.kind, "rejected", as_of)
+        return True
+    except (MailUncertainError, MailBusyError) as error:
+        log.warning("letter %s of request %s: %s", letter.kind, request.id, type(error).__name__)
+        ledger.settle_letter(request.id, letter.kind, "uncertain", as_of)
+        return False
+    ledger.settle_letter(request.id, letter.kind, "sent", as_of, receipt.provider_id)
+    return True
