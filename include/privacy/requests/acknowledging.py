@@ -17,6 +17,7 @@ from include.privacy.steps.runs import FindingError, read_run
 
 if TYPE_CHECKING:
     from include.privacy.ledger.rows import RequestRow
+    from include.privacy.stores.postgres.contact import ContactPoint
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +81,6 @@ def _acknowledge(request: RequestRow, as_of: datetime) -> str:
 def _challenge(request: RequestRow, as_of: datetime) -> str:
     from include.privacy.letters.facts import Verify
 
-    contact = telling.contact_of(request, on_file_at=request.received_at)
     rules = runtime().config().policy.verification
     valid_for = timedelta(hours=rules.token_valid_hours)
 
@@ -92,6 +92,9 @@ def _challenge(request: RequestRow, as_of: datetime) -> str:
             link_expires_at=as_of + valid_for,
             due_on=telling.day(request.due_at),
         )
+
+    def contact() -> ContactPoint | None:
+        return telling.contact_of(request, on_file_at=request.received_at)
 
     settled = telling.tell(request, "verify", facts, as_of, contact=contact)
     return "challenged" if settled else "letter_follows"

@@ -36,16 +36,21 @@ def answer(request: RequestRow, what: str, body: Mapping[str, Any], *, account_g
 
 
 def tell(
-    request: RequestRow, facts: Facts, as_of: datetime, *, contact: ContactPoint | bool | None = True
+    request: RequestRow,
+    kind: str,
+    facts: Callable[[], Facts],
+    as_of: datetime,
+    *,
+    contact: Callable[[], ContactPoint | None] | None = None,
 ) -> bool:
-    """Send the letter that these facts make, once; true when nothing more is to be done about it.
+    """Send the letter of that kind, once; true when nothing more is to be done about it.
 
-    ``contact``: where to; ``True`` looks it up, ``None`` says that there is no address. False comes back
-    while it is uncertain or the provider is busy: call again later. An uncertain letter is looked for in
-    the provider's log after a while and sent again only when it is proven absent.
+    ``facts``, and ``contact`` (where to; default :func:`contact_of`), are asked for only when it is
+    about to be sent. False comes back while it is uncertain or the provider is busy: call again later. An
+    uncertain letter is looked for in the provider's log after a while and sent again only when it is
+    proven absent.
     """
     ledger = runtime().ledger()
-    kind = facts.kind.value
     known = next((row for row in ledger.letters(request.id) if row.kind == kind), None)
     if known is None:
         claimed = ledger.claim_letter(request.id, kind, as_of)
@@ -95,11 +100,10 @@ def _send(
     from include.privacy.mail.port import MailBusyError, MailRejectedError, MailUncertainError
 
     ledger = runtime().ledger()
-    to = contact_of(request) if contact is True else contact
-    if not to:
+    to = contact() if contact else contact_of(request)
+    if to is None:
         ledger.settle_letter(request.id, letter.kind, "no_address", as_of)
         return True
-    assert not isinstance(to, bool)
     written = runtime().letters().render(letter.kind, facts(), language=to.language)
     try:
         receipt = runtime().mail().send(to.email, written, reference=letter.reference)
