@@ -52,6 +52,38 @@ def policy() -> dict[str, Any]:
     }  # fmt: skip
 
 
+def calendar() -> dict[str, Any]:
+    return {
+        "country": "DE",
+        "subdivision": "BE",
+        "weekend": ["saturday", "sunday"],
+        "closures": [
+            {"day": "2026-12-24", "reason": "Christmas Eve"},
+            {"from": "2026-12-28", "to": "2026-12-30", "reason": "Nobody is in"},
+        ],
+        "clocks": {
+            "policy_promise": {"promise": "P6.6", "business_days": 14},
+            "gdpr": {
+                "law": "Art. 12(3) GDPR",
+                "months": 1,
+                "ends_on_working_day": True,
+                "extension": {"months": 2},
+            },
+            "uk_gdpr": {"law": "Art. 12A", "months": 1, "pause": {"identity": "restarts"}},
+        },
+        "regimes": {
+            "everybody": {"clocks": ["policy_promise", "gdpr"]},
+            "uk": {"clocks": ["policy_promise", "uk_gdpr"]},
+        },
+        "default_regime": "everybody",
+        "roles": {"privacy_team": {"connection": "privacy_team_mail"}, "head_of_engineering": {}},
+        "reminders": [
+            {"at": 0.5, "to": ["privacy_team"]},
+            {"at": 0.9, "to": ["privacy_team", "head_of_engineering"]},
+        ],
+    }
+
+
 def archive() -> dict[str, Any]:
     return {
         "store": "archive",
@@ -150,6 +182,7 @@ def write(
     folder: Path,
     *,
     policy_value: dict[str, Any] | None = None,
+    calendar_value: dict[str, Any] | None = None,
     people_value: dict[str, Any] | None = None,
     archive_value: dict[str, Any] | None = None,
 ) -> Path:
@@ -157,6 +190,7 @@ def write(
     (folder / "data_map").mkdir(parents=True, exist_ok=True)
     files = {
         "policy.yaml": policy_value or policy(),
+        "calendar.yaml": calendar_value or calendar(),
         "data_map/10_archive.yaml": archive_value or archive(),
         "data_map/90_people.yaml": people_value or people(),
     }

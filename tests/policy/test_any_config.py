@@ -13,7 +13,12 @@ from hypothesis import strategies as st
 from include.privacy.policy.loading import ConfigError, Problem, load_config
 from tests.policy import configs
 
-DOCUMENTS = {"policy": configs.policy(), "people": configs.people(), "archive": configs.archive()}
+DOCUMENTS = {
+    "policy": configs.policy(),
+    "calendar": configs.calendar(),
+    "people": configs.people(),
+    "archive": configs.archive(),
+}
 
 junk = st.one_of(
     st.none(),
@@ -69,6 +74,7 @@ def test_any_change_loads_or_is_explained(
         written = configs.write(
             Path(folder),
             policy_value=documents["policy"],
+            calendar_value=documents["calendar"],
             people_value=documents["people"],
             archive_value=documents["archive"],
         )

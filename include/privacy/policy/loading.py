@@ -11,6 +11,9 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from include.privacy.business_days import WorkingCalendar, country_calendar
+from include.privacy.policy.calendar import CalendarConfig
+from include.privacy.policy.calendar_validation import calendar_problems
 from include.privacy.policy.data_map import BucketMap, DatabaseMap, DataMap
 from include.privacy.policy.documents import Document, read_document
 from include.privacy.policy.explain import explain
@@ -31,16 +34,27 @@ _STORE_MODELS: Mapping[str, type[DatabaseMap] | type[BucketMap]] = {
 
 @dataclass(frozen=True)
 class Config:
-    """Policy and data map, checked against each other.
+    """Policy, calendar and data map, checked against each other.
 
     ``digest`` is the SHA-256 of what they say (comments and line breaks do not change it).
-    ``documents`` are the files behind ``policy`` and each store name, to point at lines later.
+    ``documents`` are the files behind ``policy``, ``calendar`` and each store name, to point at lines later.
     """
 
     policy: Policy
+    calendar: CalendarConfig
     data_map: DataMap
     digest: str
     documents: Mapping[str, Document] = field(default_factory=dict, compare=False, repr=False)
+
+    def working_calendar(self) -> WorkingCalendar:
+        """The company's working days, in its zone."""
+        return country_calendar(
+            self.policy.timezone,
+            self.calendar.country,
+            self.calendar.subdivision,
+            weekend=self.calendar.weekend_days(),
+            closures=self.calendar.closed_days(),
+        )
 
 
 def config_folder() -> Path:
@@ -76,23 +90,47 @@ def load_config(folder: Path | None = None) -> Config:
     """
     folder = folder or config_folder()
     policy, document, problems = _read_policy(folder / "policy.yaml")
+    calendar, calendar_document, calendar_faults = _read_calendar(folder / "calendar.yaml")
+    problems += calendar_faults
     stores, store_problems = _read_stores(folder / "data_map")
     complete = not store_problems
     problems += store_problems + data_map_problems(stores, policy=policy, complete=complete)
     if policy is not None:
         problems += policy_problems(policy, document, stores if complete else None)
-    if problems or policy is None:
+    if problems or policy is None or calendar is None:
         raise ConfigError(problems)
     data_map = DataMap(stores=tuple(s.map for s in stores))
-    content = policy.model_dump_json() + data_map.model_dump_json(by_alias=True)
-    documents = {"policy": document} | {s.map.store: s.document for s in stores}
-    return Config(policy, data_map, hashlib.sha256(content.encode()).hexdigest(), documents)
+    content = "".join(
+        [
+            policy.model_dump_json(),
+            calendar.model_dump_json(by_alias=True),
+            data_map.model_dump_json(by_alias=True),
+        ]
+    )
+    documents = {"policy": document, "calendar": calendar_document}
+    documents |= {s.map.store: s.document for s in stores}
+    return Config(policy, calendar, data_map, hashlib.sha256(content.encode()).hexdigest(), documents)
 
 
 def _read_policy(path: Path) -> tuple[Policy | None, Document, list[Problem]]:
     document, problems = read_document(path, _shown(path))
     policy, more = _validate(document, Policy) if isinstance(document.value, dict) else (None, [])
     return policy, document, problems + more
+
+
+def _read_calendar(path: Path) -> tuple[CalendarConfig | None, Document, list[Problem]]:
+    if not path.exists():
+        empty = Document(_shown(path))
+        fix = (
+            "write country, weekend, clocks, regimes and default_regime into it; "
+            "the project's own config/calendar.yaml is an example with comments"
+        )
+        return None, empty, [empty.problem((), "the file does not exist", fix)]
+    document, problems = read_document(path, _shown(path))
+    calendar, more = _validate(document, CalendarConfig) if isinstance(document.value, dict) else (None, [])
+    if calendar is not None:
+        more += calendar_problems(calendar, document)
+    return calendar, document, problems + more
 
 
 def _read_stores(folder: Path) -> tuple[list[MappedStore], list[Problem]]:

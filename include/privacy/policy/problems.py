@@ -34,11 +34,16 @@ class ConfigError(ValueError):
         return "\n".join(str(problem) for problem in self.problems)
 
 
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known name that the word was most likely meant to be; ``None`` when nothing is close."""
+    return next(iter(difflib.get_close_matches(word, sorted(known), n=1)), None)
+
+
 def suggestion(word: str, known: Iterable[str]) -> str:
     """``write x`` when something close is known, else what is known."""
     names = sorted(known)
-    near = difflib.get_close_matches(word, names, n=1)
-    if near:
-        return f"write {near[0]}"
+    near = nearest(word, names)
+    if near is not None:
+        return f"write {near}"
     listed = ", ".join(names[:_LISTED]) + (", …" if len(names) > _LISTED else "")
     return f"write one of {listed}" if names else "map it first; there is none yet"

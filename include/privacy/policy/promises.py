@@ -20,6 +20,9 @@ PROMISES: tuple[str, ...] = tuple(
 #: The longest time that a promise allows, in days. Not ours to change.
 UPPER_LIMITS = {"P4.2": 90, "P4.3": 180}
 
+#: Requests are answered within so many business days. Not ours to change either.
+ANSWER_PROMISE, ANSWER_BUSINESS_DAYS = "P6.6", 14
+
 #: Days that a promise grants the person as well: shorter would break it too.
 SERVED_DAYS = {"P4.1": 30}
 

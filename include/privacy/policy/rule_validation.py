@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from include.privacy.policy.data_map import BucketMap, DatabaseMap, StoreMap
 from include.privacy.policy.documents import Document, Loc
 from include.privacy.policy.policy import ObjectAgeRule, Policy, RecordAgeRule, SubjectLifecycleRule
-from include.privacy.policy.problems import Problem, suggestion
+from include.privacy.policy.problems import Problem, nearest, suggestion
 from include.privacy.policy.promises import PROMISES, SERVED_DAYS, UPPER_LIMITS, keepers
 from include.privacy.policy.validation import MappedStore
 
@@ -22,9 +22,8 @@ def policy_problems(
     try:
         ZoneInfo(policy.timezone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        problems.append(
-            document.problem(("timezone",), "is not a time zone", "write e.g. Europe/Berlin or UTC")
-        )
+        near = nearest(policy.timezone, available_timezones()) or "e.g. Europe/Berlin or UTC"
+        problems.append(document.problem(("timezone",), "is not a time zone", f"write {near}"))
     for index, rule in enumerate(policy.rules):
         loc: Loc = ("rules", index)
         if [r.id for r in policy.rules[:index]].count(rule.id):
