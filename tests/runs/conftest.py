@@ -148,7 +148,21 @@ class Estate:
             )
             return [row[0] for row in rows]
 
-    def ask(self, account_id: int, *, verified: bool = True) -> str:
+    def fulfil(self, right: str, *, as_of: datetime | None = None) -> Any:
+        """Take in what waits and run the DAG of the right; returns its run."""
+        intake = self.run("intake_subject_requests", as_of=as_of)
+        assert intake.state == "success", self.states(intake)
+        return self.run(f"fulfil_{right}_requests", as_of=as_of)
+
+    def ask(
+        self,
+        account_id: int,
+        right: str = "erasure",
+        *,
+        verified: bool = True,
+        details: dict[str, Any] | None = None,
+        channel: str = "app",
+    ) -> str:
         """The platform's click; no doorbell."""
         from include.sandbox.platform.app import open_request
 
@@ -158,8 +172,10 @@ class Estate:
                 None,
                 "",
                 account_id,
-                "erasure",
+                right,
+                channel=channel,
                 session=verified,
+                details=details,
                 at=self.as_of - timedelta(hours=2),
             )
 

@@ -28,7 +28,7 @@ def test_a_request_is_fulfilled_proved_and_answered(estate: Estate, content: Cal
     external, again = estate.ask(ASKER.account_id), estate.ask(ASKER.account_id)
     others = estate.value("accounts", "SELECT count(*) FROM accounts") - 1
 
-    run = estate.run(DAG)
+    run = estate.fulfil("erasure")
 
     assert run.state == "success", estate.states(run)
     assert content(ASKER.account_id) == 0
@@ -49,7 +49,7 @@ def test_a_request_is_fulfilled_proved_and_answered(estate: Estate, content: Cal
     assert str(ASKER.account_id) not in str(answer["body"])
     assert estate.ledger.match_tombstones("email", ASKER.emails) == set(ASKER.emails)
 
-    twice = estate.run(DAG, as_of=estate.as_of + timedelta(minutes=15))
+    twice = estate.fulfil("erasure", as_of=estate.as_of + timedelta(minutes=15))
     assert twice.state == "success", estate.states(twice)
     assert estate.answers() == []
 
@@ -75,7 +75,7 @@ def test_one_bad_request_stops_none_of_the_others(estate: Estate) -> None:
             ),
         )
 
-    run = estate.run(DAG)
+    run = estate.fulfil("erasure")
 
     assert run.state == "success", estate.states(run)
     find = estate.ledger.find_request
@@ -93,7 +93,7 @@ def test_one_bad_request_stops_none_of_the_others(estate: Estate) -> None:
 
     # The release resumes what the hold had parked.
     assert estate.run("release_legal_hold", {"hold_id": str(hold)}).state == "success"
-    resumed = estate.run(DAG, as_of=estate.as_of + timedelta(minutes=15))
+    resumed = estate.fulfil("erasure", as_of=estate.as_of + timedelta(minutes=15))
     assert resumed.state == "success", estate.states(resumed)
     assert find(parked).state.startswith("completed")
 
@@ -113,14 +113,14 @@ def test_a_run_interrupted_before_the_root_goes_on_with_the_same_cohort(
         return real(self, *args, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(PostgresStore, "execute", down)
-    broken = estate.run(DAG)
+    broken = estate.fulfil("erasure")
     assert broken.state == "failed"
     assert estate.value("practice", "SELECT count(*) FROM learners WHERE account_id = %s", person) == 0
     assert estate.value("accounts", "SELECT count(*) FROM accounts WHERE id = %s", person) == 1
     assert estate.ledger.find_request(external).state == "executing"
 
     monkeypatch.setattr(PostgresStore, "execute", real)
-    run = estate.run(DAG, as_of=estate.as_of + timedelta(minutes=15))
+    run = estate.fulfil("erasure", as_of=estate.as_of + timedelta(minutes=15))
     assert run.state == "success", estate.states(run)
     assert estate.value("accounts", "SELECT count(*) FROM accounts WHERE id = %s", person) == 0
     assert estate.ledger.find_request(external).state.startswith("completed")
@@ -132,7 +132,7 @@ def test_only_those_of_whom_the_law_keeps_something_are_told_so(estate: Estate) 
                   AND NOT EXISTS (SELECT FROM invoices i WHERE i.account_id = a.id) LIMIT 1"""
     with_invoice = estate.ask(estate.value("accounts", billed))
     without = estate.ask(estate.value("accounts", unbilled))
-    run = estate.run(DAG)
+    run = estate.fulfil("erasure")
     assert run.state == "success", estate.states(run)
     kinds = {a["request_id"]: a["kind"] for a in estate.answers()}
     assert kinds == {with_invoice: "erasure_completed_with_retention", without: "erasure_completed"}
@@ -154,7 +154,7 @@ def test_a_store_that_cannot_be_planned_stops_the_deletion_and_keeps_the_request
         return real(self, *args, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(PostgresStore, "plan_erasure", refuse)
-    run = estate.run(DAG)
+    run = estate.fulfil("erasure")
     assert run.state == "failed"
     assert estate.value("accounts", "SELECT count(*) FROM accounts WHERE id = %s", person) == 1
     assert estate.ledger.find_request(external).state == "executing"

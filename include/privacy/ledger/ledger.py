@@ -24,6 +24,7 @@ from include.privacy.ledger import evidence as _evidence
 from include.privacy.ledger import fencing as _fencing
 from include.privacy.ledger import holds as _holds
 from include.privacy.ledger import letters as _letters
+from include.privacy.ledger import moving as _moving
 from include.privacy.ledger import outcomes as _outcomes
 from include.privacy.ledger import plans as _plans
 from include.privacy.ledger import probes as _probes
@@ -96,6 +97,8 @@ class Ledger:
     claim_requests = _sealed(_claims.claim_requests)
     renew_claims = _plain(_claims.renew_claims)
     transition = _plain(_requests.transition)
+    transition_all = _plain(_moving.transition_all)
+    note_details = _sealed(_moving.note_details)
     close_request = _plain(_closing.close_request)
     request = _sealed(_requests.request)
     requests = _sealed(_requests.requests)
@@ -126,6 +129,7 @@ class Ledger:
     decisions = _sealed(_decisions.decisions)
 
     record_recipient = _plain(_recipients.record_recipient)
+    record_recipients = _plain(_recipients.record_recipients)
     recipients = _plain(_recipients.recipients)
     suppress = _sealed(_recipients.suppress)
     suppressed = _sealed(_recipients.suppressed)

@@ -42,6 +42,16 @@ def record_recipient(
     append_evidence(session, "recipient", evidence, request_id=request_id)
 
 
+def record_recipients(
+    session: Session, request_ids: Iterable[UUID], outcomes: Iterable[tuple[str, str, Mapping[str, Any]]]
+) -> None:
+    """The same outcomes ``(recipient, state, detail)`` for every request of a cohort, in one transaction."""
+    told = list(outcomes)
+    for request_id in request_ids:
+        for recipient, state, detail in told:
+            record_recipient(session, request_id, recipient, state, None, detail)
+
+
 def recipients(session: Session, request_id: UUID) -> list[RecipientRow]:
     """What every recipient did about a request."""
     session.expire_all()

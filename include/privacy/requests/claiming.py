@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from include.privacy.planning.models import Holds
+from include.privacy.requests import order, telling
 from include.privacy.requests.intake import request_ids
 from include.privacy.requests.retaining import note_what_is_kept
 from include.privacy.runtime import runtime
 from include.privacy.steps.freezing import members
 from include.privacy.steps.planning import find_plan
+from include.privacy.steps.runs import read_run
 from include.privacy.steps.work import Item, cohort_ids, items_of_cohort, of_cohort
 
 if TYPE_CHECKING:
@@ -36,12 +39,15 @@ def claim(ledger_run: str, *, params: Mapping[str, Any] | None = None) -> list[I
     )
     begun = ledger.cohorts_of_requests([r.id for r in claimed])
     holds = ledger.holds()
+    as_of = read_run(ledger_run).as_of
     fresh = [r for r in claimed if r.id not in begun and not _parked(r, holds)]
-    known = _existing(fresh)
+    known = existing(fresh)
     for request in fresh:
         if request.subject_key not in known:
-            answer_not_held(request)
-    fresh = [r for r in fresh if r.subject_key in known]
+            answer_not_held(request, as_of)
+    fresh = [r for r in fresh if r.subject_key in known and not _comes_later(r, as_of)]
+    for request in fresh:
+        note_contact(request)
     cohorts = list(dict.fromkeys(begun.values()))
     if fresh:
         keys = dict.fromkeys(str(r.subject_key) for r in fresh)
@@ -71,11 +77,33 @@ def complete_cohorts(ledger_run: str, items: list[Item] | None = None) -> list[I
     return complete
 
 
-def answer_not_held(request: RequestRow) -> None:
+def answer_not_held(request: RequestRow, as_of: datetime) -> None:
     """The account does not exist: nothing is held. Told to the platform, recorded, closed."""
     body = {"outcome": "not_held"}
-    runtime().postbox().answer(UUID(request.external_id), "erasure_refused", body, account_id=None)
-    runtime().ledger().close_request(request.id, "refused", None, {**body, "reason": "no such account"})
+    telling.answer(request, "refused", body, account_gone=True)
+    runtime().ledger().close_request(request.id, "refused", None, body, as_of, reason="no_such_account")
+
+
+def note_contact(request: RequestRow) -> None:
+    """Seal where the last letter goes: after an erasure no store knows it."""
+    if request.details is None or "contact" in request.details:
+        return
+    contact = telling.contact_of(request)
+    found = {"email": contact.email, "language": contact.language} if contact else None
+    runtime().ledger().note_details(request.id, {"contact": found})
+
+
+def existing(requests: Iterable[RequestRow]) -> set[str]:
+    """Subject keys of those whose account exists."""
+    keys = [str(r.subject_key) for r in requests]
+    return set(runtime().root().existing_keys(keys)) if keys else set()
+
+
+def _comes_later(request: RequestRow, as_of: datetime) -> bool:
+    if not order.waits_for_another(request):
+        return False
+    order.put_back(request, as_of)
+    return True
 
 
 def _parked(request: RequestRow, holds: Holds) -> bool:
@@ -83,8 +111,3 @@ def _parked(request: RequestRow, holds: Holds) -> bool:
         return False
     runtime().ledger().transition(request.id, "on_hold", "a legal hold covers the person")
     return True
-
-
-def _existing(requests: list[RequestRow]) -> set[str]:
-    keys = [str(r.subject_key) for r in requests]
-    return set(runtime().root().existing_keys(keys)) if keys else set()

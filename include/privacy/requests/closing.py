@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
+from include.privacy.clock import due_at
 from include.privacy.planning.models import Member, Plan
-from include.privacy.requests.retaining import kept_of
+from include.privacy.requests import notifying, telling
+from include.privacy.requests.retaining import kept_in_words, kept_of
 from include.privacy.runtime import runtime
 from include.privacy.steps.concluding import conclude
 from include.privacy.steps.executing import alone, kept_back
@@ -19,6 +21,9 @@ from include.privacy.steps.residue import residual_until
 from include.privacy.steps.runs import FindingError, read_run
 from include.privacy.steps.work import Item, cohort_ids, of_cohort
 
+if TYPE_CHECKING:
+    from include.privacy.ledger.rows import RequestRow
+
 log = logging.getLogger(__name__)
 
 
@@ -26,16 +31,14 @@ class RequestsOpenError(FindingError):
     """Some requests could not be fulfilled in this run; the message has counts only."""
 
 
-def close_requests(
-    ledger_run: str, received: dict[str, int] | None = None, items: list[Item] | None = None
-) -> dict[str, int]:
+def close_requests(ledger_run: str, items: list[Item] | None = None) -> dict[str, int]:
     """Close every request of the run's cohorts that is done, conclude the cohorts, end the run.
 
     ``completed``: nothing is left. ``completed_with_retention``: what the map keeps is named, with
     basis and end. ``on_hold``: a hold came in between. Anything else stays open and makes the run
     red; the next one goes on with it.
     """
-    undone = [name for name, result in (("receive", received), ("claim", items)) if result is None]
+    undone = ["claim"] if items is None else []
     items = items or []
     counts: Counter[str] = Counter()
     run = read_run(ledger_run)
@@ -46,7 +49,6 @@ def close_requests(
     summary = {
         "as_of": run.as_of.isoformat(),
         "requests": dict(counts),
-        "received": received,
         "undone": undone,
     }
     runtime().ledger().close_run(UUID(ledger_run), summary)
@@ -117,6 +119,10 @@ def _close(
         log.error("a request stays open: still found %s", left)
         return "open"
     retained = kept_of(request_id, plans)
+    notifying.settle_stores(request_id, plans, retained)
+    if waiting := notifying.open_recipients(request_id):
+        log.info("request %s waits for %s", request_id, ", ".join(waiting))
+        return "waiting"
     state = "completed_with_retention" if retained else "completed"
     answer: dict[str, Any] = {
         "outcome": state,
@@ -126,8 +132,33 @@ def _close(
     joined = [r.external_id for r in ledger.requests(["joined"]) if r.joined_to == request_id]
     for external_id in [request.external_id, *joined]:
         runtime().postbox().answer(UUID(external_id), f"erasure_{state}", answer, account_id=None)
+    if not _write(request, retained, residual, as_of):
+        return "letter_follows"
     ledger.close_request(request_id, state, residual, answer, as_of)
     return state
+
+
+def _write(
+    request: RequestRow, retained: Mapping[str, list[str]], residual: datetime | None, as_of: datetime
+) -> bool:
+    """The last letter, to the address sealed before the erasure; true when nothing more is to be done."""
+    from include.privacy.letters.facts import Completed
+    from include.privacy.stores.postgres.contact import ContactPoint
+
+    sealed = (request.details or {}).get("contact")
+
+    def facts() -> Completed:
+        return Completed(
+            **telling.head(request),
+            completed_on=telling.day(as_of),
+            kept=kept_in_words(retained),
+            residual_until=telling.day(residual) if residual else None,
+            record_until=telling.day(due_at(as_of, runtime().config().policy.request_records_days)),
+        )
+
+    return telling.tell(
+        request, "completed", facts, as_of, contact=lambda: ContactPoint(**sealed) if sealed else None
+    )
 
 
 def _left_of(member: Member, plans: Iterable[Plan], as_of: datetime) -> dict[str, int]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 from uuid import UUID, uuid4
 
 from include.privacy.planning.models import Plan, Verb
@@ -52,3 +53,13 @@ def reasons(plan: Plan) -> list[str]:
     return sorted(
         {s.kept_because for s in plan.steps if s.verb is Verb.keep and s.matched and s.kept_because}
     )
+
+
+def kept_in_words(retained: Mapping[str, list[str]]) -> list[dict[str, Any]]:
+    """The same for a letter: what the data map calls it, the ground, and why (``letters.facts.Kept``)."""
+    told = []
+    for store, kept in retained.items():
+        for text in kept:
+            ground, _, why = text.partition(": ")
+            told.append({"what": store, "ground": ground, "why": why, "until": None})
+    return told

@@ -95,7 +95,7 @@ def _send(
     facts: Callable[[], Facts],
     letter: LetterRow,
     as_of: datetime,
-    contact: ContactPoint | bool | None,
+    contact: Callable[[], ContactPoint | None] | None,
 ) -> bool:
     from include.privacy.mail.port import MailBusyError, MailRejectedError, MailUncertainError
 
