@@ -119,15 +119,27 @@ class Keep(MapModel):
     until: KeepUntil
 
 
+class Decide(MapModel):
+    """A person decides before an erasure touches rows of this kind: those whose ``column`` is null.
+
+    An unpaid invoice may be needed to establish a legal claim (Art. 17(3)(e) GDPR). Silence erases.
+    """
+
+    column: Name
+    reason: Annotated[str, Field(min_length=8)]
+
+
 class Disposition(MapModel):
     """What erasure does with the rows of a subject: ``delete``, ``anonymise`` or ``keep``.
 
     ``keep`` may be joined by ``anonymise``: what the law does not ask for is removed all the same.
+    ``decide`` has a person asked first where certain rows exist.
     """
 
     delete: bool = False
     anonymise: dict[Name, Replacement] = Field(default_factory=dict)
     keep: Keep | None = None
+    decide: Decide | None = None
 
     @model_validator(mode="before")
     @classmethod

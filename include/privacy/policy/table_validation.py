@@ -174,15 +174,17 @@ def _erasure_problems(
                 f"{name} has no such column in the map",
                 suggestion(column, table.columns),
             )
+    named: list[tuple[Loc, str]] = []
     if erasure.keep is not None:
-        column = erasure.keep.until.column
+        named.append((("keep", "until", "column"), erasure.keep.until.column))
+    if erasure.decide is not None:
+        named.append((("decide", "column"), erasure.decide.column))
+    for where, column in named:
         if column not in table.columns:
             yield document.problem(
-                (*loc, "keep", "until", "column"),
-                f"{name} has no such column in the map",
-                suggestion(column, table.columns),
+                (*loc, *where), f"{name} has no such column in the map", suggestion(column, table.columns)
             )
-    elif not erasure.delete:
+    if erasure.keep is None and not erasure.delete:
         cut = [
             c
             for c in path_columns(subject.path)

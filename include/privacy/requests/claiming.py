@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from include.privacy.planning.models import Holds
-from include.privacy.requests import order, telling
+from include.privacy.requests import exceptions, order, telling
 from include.privacy.requests.intake import request_ids
 from include.privacy.requests.retaining import note_what_is_kept
 from include.privacy.runtime import runtime
@@ -46,6 +46,8 @@ def claim(ledger_run: str, *, params: Mapping[str, Any] | None = None) -> list[I
         if request.subject_key not in known:
             answer_not_held(request, as_of)
     fresh = [r for r in fresh if r.subject_key in known and not _comes_later(r, as_of)]
+    undecided = exceptions.park_undecided(fresh, as_of)
+    fresh = [r for r in fresh if str(r.id) not in undecided]
     for request in fresh:
         note_contact(request)
     cohorts = list(dict.fromkeys(begun.values()))

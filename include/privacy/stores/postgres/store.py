@@ -14,7 +14,15 @@ from include.privacy.planning.models import Cohort, HoldGate, Holds, Member, Out
 from include.privacy.policy.data_map import DatabaseMap
 from include.privacy.policy.policy import RecordAgeRule, SubjectLifecycleRule
 from include.privacy.stores.overdue import Overdue
-from include.privacy.stores.postgres import contact, executor, planner, record_age, subjects, workspace
+from include.privacy.stores.postgres import (
+    contact,
+    exceptions,
+    executor,
+    planner,
+    record_age,
+    subjects,
+    workspace,
+)
 from include.privacy.stores.postgres.catalogue import read_schema
 from include.privacy.stores.postgres.joins import Joins, cohort_table
 from include.privacy.stores.postgres.migrate import migrate_workspace
@@ -130,6 +138,11 @@ class PostgresStore:
         """See :func:`contact.keys_of_address`."""
         with connect(self._dsn) as connection:
             return contact.keys_of_address(connection, Joins(self.map, {}), address)
+
+    def rows_to_decide(self, keys: Iterable[str]) -> dict[str, dict[str, int]]:
+        """See :func:`exceptions.rows_to_decide`."""
+        with self._open() as (connection, _, joins):
+            return exceptions.rows_to_decide(connection, joins, keys)
 
     def freeze_identifiers(self, keys: Iterable[str]) -> Iterator[Member]:
         """The identifiers this store holds of these people."""
