@@ -71,6 +71,9 @@ def tell(
 
 def contact_of(request: RequestRow, *, on_file_at: datetime | None = None) -> ContactPoint | None:
     """Where letters to the person go; ``None`` when nobody is known or no address is on file."""
+    root = runtime().config().data_map.root.root
+    if root is None or root.contact is None:
+        return None
     if request.subject_key is None or request.subject_key.startswith(UNKNOWN):
         return None
     return runtime().root().contact_of(request.subject_key, on_file_at=on_file_at)
