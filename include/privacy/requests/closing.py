@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 from include.privacy.clock import due_at
 from include.privacy.planning.models import Member, Plan
 from include.privacy.requests import notifying, telling
+from include.privacy.requests.answering import finish
 from include.privacy.requests.retaining import kept_in_words, kept_of
 from include.privacy.runtime import runtime
 from include.privacy.steps.concluding import conclude
@@ -129,19 +130,18 @@ def _close(
         "residual_until": residual.isoformat() if residual else None,
         "kept": retained,
     }
-    joined = [r.external_id for r in ledger.requests(["joined"]) if r.joined_to == request_id]
-    for external_id in [request.external_id, *joined]:
-        runtime().postbox().answer(UUID(external_id), f"erasure_{state}", answer, account_id=None)
-    if not _write(request, retained, residual, as_of):
-        return "letter_follows"
-    ledger.close_request(request_id, state, residual, answer, as_of)
-    return state
+    return _answer(request, state, answer, retained, residual, as_of)
 
 
-def _write(
-    request: RequestRow, retained: Mapping[str, list[str]], residual: datetime | None, as_of: datetime
-) -> bool:
-    """The last letter, to the address sealed before the erasure; true when nothing more is to be done."""
+def _answer(
+    request: RequestRow,
+    state: str,
+    answer: Mapping[str, Any],
+    retained: Mapping[str, list[str]],
+    residual: datetime | None,
+    as_of: datetime,
+) -> str:
+    """The last letter goes to the address that was sealed before the erasure."""
     from include.privacy.letters.facts import Completed
     from include.privacy.stores.postgres.contact import ContactPoint
 
@@ -156,8 +156,16 @@ def _write(
             record_until=telling.day(due_at(as_of, runtime().config().policy.request_records_days)),
         )
 
-    return telling.tell(
-        request, "completed", facts, as_of, contact=lambda: ContactPoint(**sealed) if sealed else None
+    return finish(
+        request,
+        state,
+        answer,
+        "completed",
+        facts,
+        as_of,
+        contact=lambda: ContactPoint(**sealed) if sealed else None,
+        account_gone=True,
+        residual_until=residual,
     )
 
 
