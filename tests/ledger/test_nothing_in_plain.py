@@ -53,7 +53,6 @@ def live_through_everything(ledger: Ledger, run_id: UUID) -> None:
     )
     ledger.answer_decision(asked, "go_on", f"{NAME} is right", STAFF, AS_OF)
     ledger.record_recipient(with_agent, "stripe", "pending", due, {"note": EMAIL})
-    ledger.suppress({"email": [EMAIL]}, ["marketing"], AS_OF)
     ledger.extend_request(with_agent, due + timedelta(days=60), {"gdpr": due}, f"complex: {EMAIL}")
     cohort = ledger.freeze_cohort([Member(SUBJECT, {"email": (EMAIL,)})], "erasure", run_id, [request])
     plan = make_plan(cohort.id)

@@ -1,4 +1,4 @@
-"""What a request carries with it: letters, archives, decisions, recipients, suppressions, reminders."""
+"""What a request carries with it: letters, archives, decisions, recipients, reminders."""
 
 from __future__ import annotations
 
@@ -116,20 +116,6 @@ def test_a_recipient_is_open_until_it_is_settled(ledger: Ledger, database: Ledge
     assert len(database.evidence("recipient")) == 3
     with pytest.raises(Exception, match="recipient_outcome_state_check"):
         ledger.record_recipient(request, "stripe", "probably")
-
-
-def test_a_suppression_survives_the_request_and_names_nobody(
-    ledger: Ledger, database: LedgerDatabase, run_id: UUID
-) -> None:
-    request = receive(ledger, "42", right="objection")
-    ledger.suppress({"email": ["a@example.org"]}, ["marketing.communications.email"], AS_OF)
-    ledger.claim_requests(run_id, "objection")
-    ledger.close_request(request, "completed", None, {})
-    asked = ["a@example.org", "b@example.org"]
-    assert ledger.suppressed("email", asked, "marketing.communications.email") == {"a@example.org"}
-    assert ledger.suppressed("email", asked, "personalize.content") == set()
-    with database.as_owner() as connection:
-        assert "example" not in str(connection.execute("SELECT * FROM ledger.suppression").fetchall())
 
 
 def test_a_reminder_is_given_once_for_each_due_date(ledger: Ledger) -> None:

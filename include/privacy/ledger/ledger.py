@@ -131,8 +131,6 @@ class Ledger:
     record_recipient = _plain(_recipients.record_recipient)
     record_recipients = _plain(_recipients.record_recipients)
     recipients = _plain(_recipients.recipients)
-    suppress = _sealed(_recipients.suppress)
-    suppressed = _sealed(_recipients.suppressed)
 
     remind_once = _plain(_deadlines.remind_once)
     queue_callback = _plain(_deadlines.queue_callback)

@@ -203,16 +203,6 @@ class RecipientOutcome(Base):
     recorded_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
-class Suppression(Base):
-    """An objection that survives erasure: a keyed hash and a purpose."""
-
-    __tablename__ = "suppression"
-    kind: Mapped[str] = mapped_column(primary_key=True)
-    mark: Mapped[bytes] = mapped_column(primary_key=True)
-    purpose: Mapped[str] = mapped_column(primary_key=True)
-    since: Mapped[datetime]
-
-
 class Reminder(Base):
     """A reminder about a due date that was given."""
 

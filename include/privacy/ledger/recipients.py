@@ -13,9 +13,8 @@ from sqlalchemy.orm import Session
 
 from include.privacy.ledger.evidence import append_evidence
 from include.privacy.ledger.impersonal import impersonal
-from include.privacy.ledger.models import RecipientOutcome, Suppression
+from include.privacy.ledger.models import RecipientOutcome
 from include.privacy.ledger.rows import RecipientRow
-from include.privacy.ledger.sealing import Sealer
 
 
 def record_recipient(
@@ -60,35 +59,3 @@ def recipients(session: Session, request_id: UUID) -> list[RecipientRow]:
         RecipientRow(r.request_id, r.recipient, r.state, r.until, r.detail, r.recorded_at)
         for r in session.scalars(query.order_by(RecipientOutcome.recipient))
     ]
-
-
-def suppress(
-    session: Session,
-    sealer: Sealer,
-    identifiers: Mapping[str, Iterable[str]],
-    purposes: Iterable[str],
-    since: datetime,
-) -> None:
-    """Remember an objection in the least that honours it: keyed hashes of the identifiers (Art. 21(3)).
-
-    It survives the erasure of the person; what was suppressed before stays as it was.
-    """
-    rows = [
-        {"kind": kind, "mark": sealer.match(f"suppression {kind}", value), "purpose": purpose, "since": since}
-        for kind, values in identifiers.items()
-        for value in values
-        for purpose in purposes
-    ]
-    if rows:
-        session.execute(insert(Suppression).on_conflict_do_nothing(), rows)
-
-
-def suppressed(session: Session, sealer: Sealer, kind: str, values: Iterable[str], purpose: str) -> set[str]:
-    """Those of ``values`` that somebody objected with."""
-    marks = {sealer.match(f"suppression {kind}", value): value for value in values}
-    found = session.scalars(
-        select(Suppression.mark).where(
-            Suppression.kind == kind, Suppression.purpose == purpose, Suppression.mark.in_(tuple(marks))
-        )
-    )
-    return {marks[mark] for mark in found}

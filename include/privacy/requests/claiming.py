@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from include.privacy.planning.models import Holds
 from include.privacy.requests import exceptions, order, telling
+from include.privacy.requests.claimed import answer_not_held, existing
 from include.privacy.requests.intake import request_ids
 from include.privacy.requests.retaining import note_what_is_kept
 from include.privacy.runtime import runtime
@@ -79,13 +80,6 @@ def complete_cohorts(ledger_run: str, items: list[Item] | None = None) -> list[I
     return complete
 
 
-def answer_not_held(request: RequestRow, as_of: datetime) -> None:
-    """The account does not exist: nothing is held. Told to the platform, recorded, closed."""
-    body = {"outcome": "not_held"}
-    telling.answer(request, "refused", body, account_gone=True)
-    runtime().ledger().close_request(request.id, "refused", None, body, as_of, reason="no_such_account")
-
-
 def note_contact(request: RequestRow) -> None:
     """Seal where the last letter goes: after an erasure no store knows it."""
     if request.details is None or "contact" in request.details:
@@ -93,12 +87,6 @@ def note_contact(request: RequestRow) -> None:
     contact = telling.contact_of(request)
     found = {"email": contact.email, "language": contact.language} if contact else None
     runtime().ledger().note_details(request.id, {"contact": found})
-
-
-def existing(requests: Iterable[RequestRow]) -> set[str]:
-    """Subject keys of those whose account exists."""
-    keys = [str(r.subject_key) for r in requests]
-    return set(runtime().root().existing_keys(keys)) if keys else set()
 
 
 def _comes_later(request: RequestRow, as_of: datetime) -> bool:

@@ -78,12 +78,6 @@ CREATE TABLE ledger.recipient_outcome (
     PRIMARY KEY (request_id, recipient)
 );
 
--- A minimal entry that survives erasure: a keyed hash, for which purpose, since when. Art. 21(3) GDPR.
-CREATE TABLE ledger.suppression (
-    kind text NOT NULL, mark bytea NOT NULL, purpose text NOT NULL, since timestamptz NOT NULL,
-    PRIMARY KEY (kind, mark, purpose)
-);
-
 -- Reminders about due dates: each once per request and due date.
 CREATE TABLE ledger.reminder (
     request_id uuid NOT NULL REFERENCES ledger.request ON DELETE CASCADE, name text NOT NULL,
