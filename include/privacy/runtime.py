@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 LEDGER = "privacy_ledger"
 LEDGER_OWNER = "privacy_ledger_owner"
 MASTER_KEY = "privacy_master_key"
+SUPPRESSION_KEY = "privacy_suppression_key"
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -153,16 +154,13 @@ class Runtime:
     def master_key(self) -> bytes:
         """The 32 bytes that wrap the ledger's keys: PRIVACY_MASTER_KEY, or the connection's password."""
         text = os.environ.get("PRIVACY_MASTER_KEY") or self.connection(MASTER_KEY).password or ""
-        try:
-            key = base64.b64decode(text, validate=True)
-        except binascii.Error:
-            key = b""
-        if len(key) != 32:
-            raise UnusableConnectionError(
-                "the master key must be 32 bytes in base64 (openssl rand -base64 32), in PRIVACY_MASTER_KEY "
-                f"or as password of connection {MASTER_KEY!r}"
-            )
-        return key
+        where = f"in PRIVACY_MASTER_KEY or as password of connection {MASTER_KEY!r}"
+        return _key(text, "the master key", where)
+
+    def suppression_key(self) -> bytes:
+        """The 32 bytes that mark contacts on the suppression list; the platform's jobs have the same."""
+        text = self.connection(SUPPRESSION_KEY).password or ""
+        return _key(text, "the suppression key", f"as password of connection {SUPPRESSION_KEY!r}")
 
     def dsn(self, conn_id: str) -> str:
         """PostgreSQL URL of a connection. TLS with a verified certificate unless on this machine."""
@@ -206,6 +204,16 @@ class Runtime:
             if key not in self._made:
                 self._made[key] = make()
             return self._made[key]
+
+
+def _key(text: str, what: str, where: str) -> bytes:
+    try:
+        key = base64.b64decode(text, validate=True)
+    except binascii.Error:
+        key = b""
+    if len(key) != 32:
+        raise UnusableConnectionError(f"{what} must be 32 bytes in base64 (openssl rand -base64 32), {where}")
+    return key
 
 
 def _safe_endpoint(info: ConnectionInfo) -> str | None:

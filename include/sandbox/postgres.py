@@ -30,7 +30,9 @@ SUPERUSER = "postgres"
 OWNERS = {"accounts": "platform", "practice": "platform", "ledger": "ledger_owner", "airflow": "airflow"}
 DAG_ROLE = "privacy_dags"
 DAG_DATABASES = ("accounts", "practice", "ledger")
-ROLES = (SUPERUSER, "platform", DAG_ROLE, "ledger_owner", "airflow")
+# The platform's jobs, one for each purpose; they see the views of config/data_map and no table.
+JOB_ROLES = ("platform_recommender", "platform_analytics", "platform_marketing")
+ROLES = (SUPERUSER, "platform", DAG_ROLE, "ledger_owner", "airflow", *JOB_ROLES)
 
 SETTINGS = {
     "listen_addresses": HOST,
@@ -147,7 +149,10 @@ def create_server(folder: Path, *, durable: bool = True, tied: bool = False) -> 
 
 
 def create_roles_and_databases(server: PostgresServer) -> None:
-    """The four databases and their owners; nobody but the owner and the DAGs' role may connect."""
+    """The four databases and their owners; nobody but the owner and the DAGs' role may connect.
+
+    The grants of the data map let the jobs in where they have views.
+    """
     with psycopg.connect(server.dsn(), autocommit=True) as conn:
         for role in ROLES:
             if role != SUPERUSER:

@@ -125,7 +125,7 @@ def apply_grants(world: World) -> None:
     config = load_config()
     for store in config.data_map.stores:
         if isinstance(store, DatabaseMap):
-            statements = database_grants(store, config.policy.rules, DAG_ROLE)
+            statements = database_grants(store, config.policy.rules, DAG_ROLE, config.policy.purposes)
             with psycopg.connect(world.dsn(store.store), autocommit=True) as conn:
                 conn.execute(statements.encode())
 

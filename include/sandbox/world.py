@@ -47,6 +47,7 @@ class World:
         self.queue_url = ""
         self.dead_letter_url = ""
         self.master_key = ""
+        self.suppression_key = ""
 
     def __enter__(self) -> World:
         return self.start()
@@ -95,6 +96,7 @@ class World:
         self.dead_letter_url = objects.create_queue(sqs, objects.DEAD_LETTERS)
         self.queue_url = objects.create_queue(sqs, dead_letters=self.dead_letter_url)
         self.master_key = base64.b64encode(secrets.token_bytes(32)).decode()
+        self.suppression_key = base64.b64encode(secrets.token_bytes(32)).decode()
         self.table.update(world=self._facts())
         write_env(self.folder / "env", self.env)
 
@@ -110,6 +112,7 @@ class World:
             "queue_url": self.queue_url,
             "dead_letter_url": self.dead_letter_url,
             "master_key": self.master_key,
+            "suppression_key": self.suppression_key,
         }
 
     def stop(self) -> None:
@@ -155,6 +158,7 @@ class World:
                 "backups_s3": self._aws(),
                 "backups_gcs": {"conn_type": "google_cloud_platform", "extra": google},
                 "request_queue": queue,
+                "privacy_suppression_key": {"conn_type": "generic", "password": self.suppression_key},
             }.items()
         }
         return env | {
@@ -178,6 +182,7 @@ class World:
             ),
             "PLATFORM_ACCOUNTS_DSN": self.dsn("accounts", "platform"),
             "PLATFORM_PRACTICE_DSN": self.dsn("practice", "platform"),
+            "PLATFORM_SUPPRESSION_KEY": self.suppression_key,
         }
 
     def _database(self, database: str, role: str) -> dict[str, Any]:
@@ -223,7 +228,7 @@ def open_world(folder: Path) -> World:
     world.postgres = postgres.PostgresServer(**{**server, **paths, "user": user})
     world.s3_endpoint, world.gcs_endpoint = facts["s3_endpoint"], facts["gcs_endpoint"]
     world.queue_url, world.dead_letter_url = facts["queue_url"], facts["dead_letter_url"]
-    world.master_key = facts["master_key"]
+    world.master_key, world.suppression_key = facts["master_key"], facts["suppression_key"]
     return world
 
 

@@ -41,10 +41,18 @@ class Promise(PolicyModel):
 
 
 class Purpose(PolicyModel):
-    """A purpose of processing (fideslang data use) and its legal basis (Art. 6 GDPR)."""
+    """A purpose of processing (fideslang data use) and its legal basis (Art. 6 GDPR).
+
+    ``objection`` says what an objection does, which follows from the basis (``policy.objection``);
+    ``optional`` lets a purpose of legitimate interests stop without weighing. ``reader`` is the database
+    role of the platform's jobs for it, which sees nothing but the purpose's views.
+    """
 
     title: str
     legal_basis: LegalBasis
+    objection: Literal["stop", "weigh", "none"] | None = None
+    optional: bool = False
+    reader: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")] | None = None
     promise: Annotated[str, Field(pattern=PROMISE_ID)] = "P3.1"
 
 

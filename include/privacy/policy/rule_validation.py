@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from include.privacy.policy.data_map import BucketMap, DatabaseMap, StoreMap
 from include.privacy.policy.documents import Document, Loc
+from include.privacy.policy.objection import objection_problems
 from include.privacy.policy.policy import ObjectAgeRule, Policy, RecordAgeRule, SubjectLifecycleRule
 from include.privacy.policy.problems import Problem, nearest, suggestion
 from include.privacy.policy.promises import PROMISES, SERVED_DAYS, UPPER_LIMITS, keepers
@@ -18,7 +19,7 @@ def policy_problems(
     policy: Policy, document: Document, stores: Sequence[MappedStore] | None
 ) -> list[Problem]:
     """Problems of the policy; its rules are checked against the stores unless these are unknown."""
-    problems = list(_promise_problems(policy, document))
+    problems = [*_promise_problems(policy, document), *objection_problems(policy, document)]
     try:
         ZoneInfo(policy.timezone)
     except (ZoneInfoNotFoundError, ValueError, OSError):

@@ -10,6 +10,7 @@ from include.privacy.policy.data_map import BucketMap, DatabaseMap, StoreMap
 from include.privacy.policy.documents import Document, Loc
 from include.privacy.policy.policy import Policy
 from include.privacy.policy.problems import Problem, suggestion
+from include.privacy.policy.purpose_views import view_problems
 from include.privacy.policy.table_validation import table_problems
 
 
@@ -38,6 +39,7 @@ def data_map_problems(
             problems += _bucket_problems(store.map, store.document)
         if policy is not None:
             problems += _purpose_problems(store, policy)
+            problems += view_problems(store.map, store.document, policy.purposes)
     if complete and stores:
         problems += _across(stores)
     return problems

@@ -9,6 +9,7 @@ from uuid import UUID
 from psycopg import sql
 
 from include.privacy.policy.data_map import DatabaseMap, IdentifierPath, KeyPath, Path
+from include.privacy.policy.purpose_views import identifier_sources
 
 WORK_SCHEMA = "privacy_work"
 
@@ -79,12 +80,35 @@ class Joins:
         condition = sql.SQL(" AND ").join(conditions) if conditions else sql.SQL("true")
         return Join(tuple(relations), condition, sql.Identifier(alias, end.column))
 
+    def to_holders(self, path: Path, prefix: str = "k") -> list[Join]:
+        """Ties ``t0`` to the subject key, also where an identifier leads there: one join for each table
+        of this database that knows whose identifier it is.
+        """
+        relations, conditions, alias, end, _ = self._walk(path, prefix)
+        if (direct := self.to_key(path, prefix)) is not None or isinstance(end, KeyPath):
+            return [direct] if direct else []
+        holders = []
+        for name, role, column in identifier_sources(self.database, end.identifier):
+            holder = f"{prefix}h"
+            source = self.database.tables[name].subjects[role].path
+            more, further, last, key, _ = self._walk(source, f"{holder}_", holder)
+            pair = sql.Identifier(holder, column), sql.Identifier(alias, end.column)
+            same = sql.SQL("{} = {}").format(*pair)
+            holders.append(
+                Join(
+                    (*relations, sql.SQL("{} {}").format(self.table(name), sql.Identifier(holder)), *more),
+                    sql.SQL(" AND ").join([*conditions, same, *further]),
+                    sql.Identifier(last, key.column),
+                )
+            )
+        return holders
+
     def _walk(
-        self, path: Path, prefix: str
+        self, path: Path, prefix: str, start: str = "t0"
     ) -> tuple[list[sql.Composable], list[sql.Composable], str, KeyPath | IdentifierPath, bool]:
         relations: list[sql.Composable] = []
         conditions: list[sql.Composable] = []
-        alias, hop, once = "t0", 0, True
+        alias, hop, once = start, 0, True
         while not isinstance(path, (KeyPath, IdentifierPath)):
             hop += 1
             once = once and not path.key

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from uuid import UUID
@@ -11,15 +11,20 @@ from psycopg import sql
 
 from include.privacy.planning.catalogue import LiveSchema
 from include.privacy.planning.models import Cohort, HoldGate, Holds, Member, Outcome, Plan, ProbeResult
+from include.privacy.planning.restriction import Reason, Restriction
 from include.privacy.policy.data_map import DatabaseMap
-from include.privacy.policy.policy import RecordAgeRule, SubjectLifecycleRule
+from include.privacy.policy.policy import Purpose, RecordAgeRule, SubjectLifecycleRule
+from include.privacy.policy.purpose_views import LiveViews
+from include.privacy.policy.purpose_views import purpose_views as views_of
 from include.privacy.stores.overdue import Overdue
 from include.privacy.stores.postgres import (
     contact,
     exceptions,
     executor,
     planner,
+    purpose_views,
     record_age,
+    restrict,
     subjects,
     workspace,
 )
@@ -47,6 +52,24 @@ class PostgresStore:
     def migrate_workspace(self) -> None:
         """Creates or upgrades schema ``privacy_work``."""
         migrate_workspace(self._dsn)
+
+    def migrate_views(self, purposes: Mapping[str, Purpose]) -> int:
+        """Makes the views for the platform's jobs those of map and policy; returns how many there are."""
+        with self._open() as (connection, _, joins):
+            return purpose_views.apply(connection, joins, views_of(self.map, purposes))
+
+    def view_statements(self, purposes: Mapping[str, Purpose]) -> list[str]:
+        """The SQL of :meth:`migrate_views`, to be read."""
+        with self._open() as (connection, _, joins):
+            script = purpose_views.script(joins, views_of(self.map, purposes))
+            return [f"{statement.as_string(connection)};" for statement in script]
+
+    def read_views(self, purposes: Mapping[str, Purpose]) -> LiveViews:
+        """The views that exist, and what their readers can see without them."""
+        views = views_of(self.map, purposes)
+        with connect(self._dsn) as connection:
+            rights = purpose_views.direct_rights(connection, self.map.schema_, {v.reader for v in views})
+            return LiveViews(purpose_views.read_views(connection, views), rights)
 
     def read_schema(self) -> LiveSchema:
         """The live schema, for the comparison with the map."""
@@ -153,6 +176,31 @@ class PostgresStore:
         """P4.1: service ended a target ago, so the account is deleted from that instant."""
         with connect(self._dsn) as connection:
             return subjects.mark_deleted(connection, self.map, rule, as_of, dry_run=dry_run)
+
+    def restrict(self, keys: Iterable[str], purposes: Iterable[str], reason: Reason, since: datetime) -> int:
+        """Closes the purposes (``*``: all but storage) to these people's data, from the next query on."""
+        with connect(self._dsn) as connection:
+            return restrict.restrict(connection, self.map, keys, purposes, reason, since)
+
+    def lift(self, keys: Iterable[str], purposes: Iterable[str] | None, reason: Reason) -> int:
+        """Ends restrictions of one reason; ``purposes=None`` for all purposes."""
+        with connect(self._dsn) as connection:
+            return restrict.lift(connection, self.map, keys, purposes, reason)
+
+    def restricted(self, keys: Iterable[str]) -> dict[str, tuple[Restriction, ...]]:
+        """The restrictions in force, by subject key."""
+        with connect(self._dsn) as connection:
+            return restrict.restricted(connection, self.map, keys)
+
+    def suppress(self, marks: Iterable[bytes], purpose: str, since: datetime) -> int:
+        """Puts marks of contacts on the suppression list, which survives the people's erasure."""
+        with connect(self._dsn) as connection:
+            return restrict.suppress(connection, self.map, marks, purpose, since)
+
+    def lift_suppression(self, marks: Iterable[bytes], purpose: str) -> int:
+        """Takes marks off the suppression list."""
+        with connect(self._dsn) as connection:
+            return restrict.lift_suppression(connection, self.map, marks, purpose)
 
     def overdue(
         self, rule: SubjectLifecycleRule | RecordAgeRule, *, as_of: datetime, holds: Holds
