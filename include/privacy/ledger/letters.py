@@ -68,7 +68,7 @@ def letters(session: Session, request_id: UUID) -> list[LetterRow]:
 
 
 def unsettled_letters(session: Session, before: datetime) -> list[LetterRow]:
-    """Letters that are still to be settled since ``before``: not sent, uncertain, or claimed by a dead task."""
+    """Letters still to be settled since ``before``: not sent, uncertain, or claimed by a task that died."""
     query = select(LetterRecord).where(
         LetterRecord.state.in_(("claimed", "not_sent", "uncertain")), LetterRecord.claimed_at <= before
     )
