@@ -40,6 +40,8 @@ _EXAMPLES = {
     "limit_days": "a whole number of days above target_days",
     "max_count": "a whole number above 0",
     "max_share": "a number above 0 and up to 1",
+    "of": "the roles whose data the column is, e.g. [mentor], or [staff]",
+    "origin": "provided, observed or inferred",
     "path": "the column with the subject key, {columns: […], references: …} or {column: …, identifier: …}",
     "prefix": "folders ending in /, without a leading one; for content ending in {subject}/",
     "promise": "a promise id such as P4.2",
