@@ -14,7 +14,7 @@ from include.privacy.planning.models import Cohort, HoldGate, Holds, Member, Out
 from include.privacy.policy.data_map import DatabaseMap
 from include.privacy.policy.policy import RecordAgeRule, SubjectLifecycleRule
 from include.privacy.stores.overdue import Overdue
-from include.privacy.stores.postgres import executor, planner, record_age, subjects, workspace
+from include.privacy.stores.postgres import executor, export, planner, record_age, subjects, workspace
 from include.privacy.stores.postgres.catalogue import read_schema
 from include.privacy.stores.postgres.joins import Joins, cohort_table
 from include.privacy.stores.postgres.migrate import migrate_workspace
@@ -30,8 +30,8 @@ class PostgresStore:
         self._dsn = dsn
 
     @contextmanager
-    def _open(self) -> Iterator[tuple[Connection, LiveSchema, Joins]]:
-        with connect(self._dsn) as connection:
+    def _open(self, **limits: int) -> Iterator[tuple[Connection, LiveSchema, Joins]]:
+        with connect(self._dsn, **limits) as connection:
             live = read_schema(connection, self.map.schema_)
             keys = {name: table.primary_key for name, table in live.tables.items()}
             yield connection, live, Joins(self.map, keys)
@@ -125,6 +125,19 @@ class PostgresStore:
         """The identifiers this store holds of these people."""
         with self._open() as (connection, _, joins):
             yield from subjects.freeze_identifiers(connection, joins, keys)
+
+    @contextmanager
+    def export(self, cohort: Cohort, *, portable: bool = False) -> Iterator[export.DatabaseExport]:
+        """See :class:`ExportStore`."""
+        limits = {
+            "statement_timeout_s": export.STATEMENT_TIMEOUT_S,
+            "idle_timeout_s": export.IDLE_TIMEOUT_S,
+        }
+        with (
+            self._open(**limits) as (connection, live, joins),
+            export.open_export(connection, joins, live, cohort, portable=portable) as opened,
+        ):
+            yield opened
 
     def mark_deleted(self, rule: SubjectLifecycleRule, *, as_of: datetime, dry_run: bool = False) -> int:
         """P4.1: service ended a target ago, so the account is deleted from that instant."""
