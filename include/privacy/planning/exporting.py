@@ -198,14 +198,14 @@ def _collection(
         may = owners(table, column)
         origin = origin_of(table, subject, described)
         only_if = () if role in may else tuple(r for r in table.subjects if r in may and r not in earlier)
-        if described.secret:
-            withheld.append(Withheld(column, Reason.secret, text))
-        elif STAFF in may:
+        if STAFF in may:
             withheld.append(Withheld(column, Reason.staff, text))
-        elif portable and origin == "inferred":
-            withheld.append(Withheld(column, Reason.inferred, text))
         elif role not in may and not only_if:
             withheld.append(Withheld(column, Reason.other_person, text, tuple(sorted(may))))
+        elif described.secret:
+            withheld.append(Withheld(column, Reason.secret, text))
+        elif portable and origin == "inferred":
+            withheld.append(Withheld(column, Reason.inferred, text))
         else:
             type_ = live.tables[name].columns[column].type
             purposes = described.purposes if described.purposes is not None else table.purposes

@@ -201,6 +201,9 @@ class Source:
                 "CASE WHEN {column}::text IN ('NaN', 'Infinity', '-Infinity') THEN to_json({spelt}) "
                 "ELSE to_json({column}) END"
             ).format(column=column, spelt=_SPELT.format(column))
+        if field.type == "json":
+            # Unlike jsonb it keeps the line breaks that were between its tokens; a row has to be one line.
+            return sql.SQL("translate({}::text, E'\\n\\r', '  ')::json").format(column)
         return column
 
     def _path(self, collection: Collection, field: ExportField) -> sql.Composable:
