@@ -17,11 +17,15 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, urlencode
 
 if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
     from include.privacy.ledger import Ledger
     from include.privacy.policy.data_map import BucketMap, StoreMap
     from include.privacy.policy.loading import Config
+    from include.privacy.stores.archive_bucket import ArchiveBucket
     from include.privacy.stores.postbox import Postbox
     from include.privacy.stores.postgres import PostgresStore
+    from include.privacy.stores.protocol import ExportStore
     from include.privacy.stores.s3 import S3Store
 
 LEDGER = "privacy_ledger"
@@ -133,6 +137,31 @@ class Runtime:
             raise TypeError(f"store {name!r} is a database, not a bucket")
         return cast("S3Store", self._once(("store", name), lambda: self._bucket(store)))
 
+    def archives(self) -> ArchiveBucket:
+        """The bucket for archives. Its connection's extra names the KMS key (``kms_key_id``)."""
+        from include.privacy.policy.data_map import BucketMap
+        from include.privacy.stores.archive_bucket import ArchiveBucket
+
+        mapped = next((s for s in self.stores() if isinstance(s, BucketMap) and s.archives), None)
+        if mapped is None:
+            raise LookupError("no bucket of the data map has `archives:`; map one (config/data_map/)")
+        key = self.connection(mapped.connection).extra.get("kms_key_id")
+        if not key:
+            raise UnusableConnectionError(
+                f"connection {mapped.connection!r}: extra needs kms_key_id, the id, ARN or alias of a KMS key"
+            )
+        return cast(
+            "ArchiveBucket",
+            self._once("archives", lambda: ArchiveBucket(mapped, self._s3(mapped.connection), str(key))),
+        )
+
+    def export_stores(self) -> tuple[ExportStore, ...]:
+        """Every store that holds data of single people, in the order of the data map."""
+        from include.privacy.policy.data_map import BucketMap
+
+        holding = [s for s in self.stores() if not (isinstance(s, BucketMap) and not s.content)]
+        return tuple(self.store(s.store) for s in holding)
+
     def ledger(self) -> Ledger:
         """The ledger, as the role that DAGs use."""
         return cast("Ledger", self._once("ledger", self._ledger))
@@ -181,19 +210,24 @@ class Runtime:
         host = f"[{found.host}]" if ":" in found.host else found.host
         return f"postgresql://{user}{password}@{host}:{found.port or 5432}/{quote(found.schema)}{query}"
 
+    def _s3(self, conn_id: str) -> S3Client:
+        from include.privacy.stores.s3 import s3_client
+
+        info = self.connection(conn_id)
+        return s3_client(
+            region=info.extra.get("region_name"),
+            endpoint_url=_safe_endpoint(info),
+            access_key=info.login,
+            secret_key=info.password,
+        )
+
     def _bucket(self, store: BucketMap) -> Any:
         info = self.connection(store.connection)
         endpoint = _safe_endpoint(info)
         if store.kind == "s3":
-            from include.privacy.stores.s3 import S3Store, s3_client
+            from include.privacy.stores.s3 import S3Store
 
-            client = s3_client(
-                region=info.extra.get("region_name"),
-                endpoint_url=endpoint,
-                access_key=info.login,
-                secret_key=info.password,
-            )
-            return S3Store(store, client, batch_log=self.ledger())
+            return S3Store(store, self._s3(store.connection), batch_log=self.ledger())
         from include.privacy.stores.gcs import GcsStore, gcs_client
 
         google = gcs_client(project=info.extra.get("project"), endpoint_url=endpoint)

@@ -31,6 +31,7 @@ SERVICES = "s3,sqs,sts,kms,iam,rds"
 QUEUE = "privacy-requests"
 DEAD_LETTERS = "privacy-requests-dead-letters"
 MAX_RECEIVES = 50
+ARCHIVE_KEY = "alias/privacy-archives"
 
 
 def start_objects(table: ProcessTable, *, tied: bool = False) -> tuple[Running, str]:
@@ -118,6 +119,19 @@ def create_bucket(s3: S3Client, name: str, *, versioning: bool = True, object_lo
     if versioning and not object_lock:
         s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
     return name
+
+
+def create_key(endpoint: str, alias: str = ARCHIVE_KEY) -> str:
+    """A KMS key under that alias (idempotent); returns the alias, which S3 takes as a key's id.
+
+    ministack stores the id beside the object and encrypts nothing.
+    """
+    kms = boto3.client("kms", **_arguments(endpoint))
+    known = {found["AliasName"] for found in kms.list_aliases()["Aliases"]}
+    if alias not in known:
+        key = kms.create_key(Description="archives of privacy requests")["KeyMetadata"]["KeyId"]
+        kms.create_alias(AliasName=alias, TargetKeyId=key)
+    return alias
 
 
 def empty_bucket(s3: S3Client, name: str) -> None:

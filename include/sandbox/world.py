@@ -155,6 +155,7 @@ class World:
                 "privacy_ledger": self._database("ledger", postgres.DAG_ROLE),
                 "privacy_ledger_owner": self._database("ledger", "ledger_owner"),
                 "user_content_s3": self._aws(),
+                "privacy_archives": self._aws(kms_key_id=objects.ARCHIVE_KEY),
                 "backups_s3": self._aws(),
                 "backups_gcs": {"conn_type": "google_cloud_platform", "extra": google},
                 "request_queue": queue,

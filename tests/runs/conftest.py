@@ -36,6 +36,7 @@ CONTENT, BACKUPS, COPY = (
     "practice-engine-backups",
     "practice-engine-backups-copy",
 )
+ARCHIVES = "practice-engine-privacy-archives"
 
 RUNS: set[str] = set()
 """The DAGs that this session has run."""
@@ -81,11 +82,11 @@ def ledger_template(world: World) -> str:
 
 @pytest.fixture(scope="session")
 def buckets(world: World, platform_template: Platform, s3_client: Any, gcs_client: Any) -> None:
-    """The platform's three buckets with their backups."""
+    """The platform's three buckets with their backups, and ours for archives."""
     from include.sandbox.objects import create_bucket
     from include.sandbox.platform.backups import write_backups
 
-    for name in (CONTENT, BACKUPS):
+    for name in (CONTENT, BACKUPS, ARCHIVES):
         create_bucket(s3_client, name)
     copy = gcs_client.bucket(COPY)
     copy.versioning_enabled = True

@@ -53,6 +53,8 @@ _EXAMPLES = {
     "pause": "{identity: restarts, clarification: days_added}, or leave it out where none is allowed",
     "objection": "stop, weigh or none; or leave it out: it follows from the legal basis",
     "optional": "true or false",
+    "of": "the roles whose data the column is, e.g. [mentor], or [staff]",
+    "origin": "provided, observed or inferred",
     "path": "the column with the subject key, {columns: […], references: …} or {column: …, identifier: …}",
     "prefix": "folders ending in /, without a leading one; for content ending in {subject}/",
     "promise": "a promise id such as P4.2",

@@ -89,7 +89,7 @@ def s3_policy(bucket: BucketMap) -> dict[str, Any]:
         "s3:GetLifecycleConfiguration",
         "s3:GetBucketObjectLockConfiguration",
     ]
-    if any(b.lifecycle == "manage" for b in bucket.backups):
+    if any(a.lifecycle == "manage" for a in bucket.aged):
         configuration.append("s3:PutLifecycleConfiguration")
     return {
         "Version": "2012-10-17",
@@ -122,8 +122,31 @@ def s3_policy(bucket: BucketMap) -> dict[str, Any]:
                 ],
                 "Resource": [f"{arn}/{f}*" for f in folders],
             },
+            *_writing(bucket, arn),
         ],
     }
+
+
+def _writing(bucket: BucketMap, arn: str) -> list[dict[str, Any]]:
+    """Archives are the only objects we write; their links are signed by the same role."""
+    if not bucket.archives:
+        return []
+    return [
+        {
+            "Sid": "WriteArchives",
+            "Effect": "Allow",
+            "Action": ["s3:PutObject"],
+            "Resource": [f"{arn}/{a.prefix}*" for a in bucket.archives],
+        },
+        {
+            "Sid": "EncryptArchives",
+            "Effect": "Allow",
+            "Action": ["kms:GenerateDataKey", "kms:Decrypt"],
+            # The key itself is in the connection; its policy may narrow this further.
+            "Resource": "*",
+            "Condition": {"StringLike": {"kms:ViaService": "s3.*.amazonaws.com"}},
+        },
+    ]
 
 
 def gcs_role(bucket: BucketMap) -> dict[str, Any]:

@@ -75,7 +75,7 @@ def compare_prefixes(
         file.problem(
             (),
             f"bucket {bucket.bucket} has objects {where} that the map does not know",
-            "map the prefix under content or backups, or remove the objects",
+            "map the prefix under content, backups or archives, or remove the objects",
         )
         for where in sorted(unknown)
     ]
@@ -83,7 +83,7 @@ def compare_prefixes(
 
 def mapped_folders(bucket: BucketMap) -> list[str]:
     """The folders that the map covers."""
-    return [c.prefix.removesuffix("{subject}/") for c in bucket.content] + [b.prefix for b in bucket.backups]
+    return [c.prefix.removesuffix("{subject}/") for c in bucket.content] + [a.prefix for a in bucket.aged]
 
 
 def _shown(folder: str) -> str:

@@ -112,7 +112,7 @@ class RecordAgeRule(_Rule):
 
 
 class ObjectAgeRule(_Rule):
-    """Deletes objects under a mapped backup prefix by their capture time."""
+    """Deletes objects under a mapped prefix of backups or archives by their capture time."""
 
     kind: Literal["object_age"]
     prefix: str
@@ -121,11 +121,46 @@ class ObjectAgeRule(_Rule):
 Rule = Annotated[SubjectLifecycleRule | RecordAgeRule | ObjectAgeRule, Field(discriminator="kind")]
 
 
+class Contact(PolicyModel):
+    """Somebody to write to."""
+
+    name: str
+    address: str
+    email: str | None = None
+    url: str | None = None
+
+
+class Information(PolicyModel):
+    """What Art. 15(1) and (2) GDPR ask to be told besides the data, where it is the same for all."""
+
+    controller: Contact
+    officer: str
+    """E-mail address of the data protection officer."""
+    authority: Contact
+    """The supervisory authority to complain to."""
+    sources: str
+    automated_decisions: str
+    transfers: str
+
+
+class TransmissionHost(PolicyModel):
+    """A host to which a portability archive may be sent on a person's behalf (Art. 20(2) GDPR).
+
+    ``loopback`` is for tests: the host may then be this machine, and nothing else.
+    """
+
+    host: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$")]
+    port: Annotated[int, Field(ge=1, le=65535)] = 443
+    loopback: bool = False
+
+
 class Policy(PolicyModel):
     """One version of the privacy policy as enforceable rules.
 
     ``probe_again_after_days``: when what was erased is looked for a second time.
     ``request_records_days``: how long the ledger keeps the record of a closed request.
+    ``information`` goes into every access archive. ``transmission_hosts``: where else a portability
+    archive may be sent; nowhere, unless listed.
     """
 
     version: str
@@ -137,6 +172,8 @@ class Policy(PolicyModel):
     verification: Verification
     probe_again_after_days: Annotated[int, Field(gt=0)] = 3
     request_records_days: Annotated[int, Field(gt=0)] = 1096
+    information: Information | None = None
+    transmission_hosts: tuple[TransmissionHost, ...] = ()
 
     def rule(self, rule_id: str) -> SubjectLifecycleRule | RecordAgeRule | ObjectAgeRule:
         """The rule of that id; ``KeyError`` names the known ones."""

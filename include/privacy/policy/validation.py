@@ -87,10 +87,19 @@ def _bucket_problems(bucket: BucketMap, document: Document) -> Iterator[Problem]
             for i, c in enumerate(bucket.content)
         ),
         *((("backups", i, "prefix"), b.prefix) for i, b in enumerate(bucket.backups)),
+        *((("archives", i, "prefix"), a.prefix) for i, a in enumerate(bucket.archives)),
     ]
     if not prefixes:
         yield document.problem(
-            (), "the bucket has neither content nor backups", "map its prefixes, or remove the file"
+            (),
+            "the bucket has neither content nor backups nor archives",
+            "map its prefixes, or remove the file",
+        )
+    if bucket.archives and bucket.kind != "s3":
+        yield document.problem(
+            ("archives",),
+            "archives lie in S3: their links and keys are AWS's",
+            "map them in a bucket of kind s3",
         )
     for index, (loc, prefix) in enumerate(prefixes):
         for _, other in prefixes[:index]:
@@ -122,6 +131,7 @@ def _purpose_problems(store: MappedStore, policy: Policy) -> Iterator[Problem]:
     else:
         used += [(("content", i, "purposes"), c.purposes) for i, c in enumerate(store.map.content)]
         used += [(("backups", i, "purposes"), b.purposes) for i, b in enumerate(store.map.backups)]
+        used += [(("archives", i, "purposes"), a.purposes) for i, a in enumerate(store.map.archives)]
     for loc, purposes in used:
         for purpose in purposes:
             if purpose not in policy.purposes:

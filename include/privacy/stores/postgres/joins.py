@@ -12,16 +12,18 @@ from include.privacy.policy.data_map import DatabaseMap, IdentifierPath, KeyPath
 from include.privacy.policy.purpose_views import identifier_sources
 
 WORK_SCHEMA = "privacy_work"
+SESSION_SCHEMA = "pg_temp"
+"""Where an export keeps its cohort: a crash leaves nothing behind, and two copies never meet."""
 
 
-def cohort_table(plan_id: UUID) -> sql.Identifier:
+def cohort_table(plan_id: UUID, schema: str = WORK_SCHEMA) -> sql.Identifier:
     """The work table of a plan: ordinal, subject key, weight."""
-    return sql.Identifier(WORK_SCHEMA, f"cohort_{plan_id.hex}")
+    return sql.Identifier(schema, f"cohort_{plan_id.hex}")
 
 
-def identifier_table(plan_id: UUID) -> sql.Identifier:
+def identifier_table(plan_id: UUID, schema: str = WORK_SCHEMA) -> sql.Identifier:
     """The frozen identifiers of a plan's cohort: ordinal, kind, value."""
-    return sql.Identifier(WORK_SCHEMA, f"identifier_{plan_id.hex}")
+    return sql.Identifier(schema, f"identifier_{plan_id.hex}")
 
 
 @dataclass(frozen=True)
@@ -39,10 +41,13 @@ class Join:
 
 @dataclass(frozen=True)
 class Joins:
-    """Builds joins for one database. ``primary_keys`` come from the live catalogue."""
+    """Builds joins for one database. ``primary_keys`` come from the live catalogue; ``schema`` holds
+    the cohort.
+    """
 
     database: DatabaseMap
     primary_keys: Mapping[str, tuple[str, ...]]
+    schema: str = WORK_SCHEMA
 
     def table(self, name: str) -> sql.Identifier:
         """A quoted, schema-qualified table of the map; nothing outside the map can be named."""
@@ -50,22 +55,27 @@ class Joins:
             raise KeyError(f"table {name!r} is not in the data map of store {self.database.store!r}")
         return sql.Identifier(self.database.schema_, name)
 
-    def to_cohort(self, path: Path, plan_id: UUID) -> Join:
-        """Ties ``t0`` to the cohort's work table along ``path``; the anchor is the ordinal."""
-        relations, conditions, alias, end, once = self._walk(path, "t")
-        column = sql.Identifier(alias, end.column)
+    def to_cohort(self, path: Path, plan_id: UUID, alias: str = "w", prefix: str = "t") -> Join:
+        """Ties ``t0`` to the cohort's work table along ``path``; the anchor is the ordinal.
+
+        ``alias`` and ``prefix`` name the work table and the hops, so that two paths can stand in one query.
+        """
+        relations, conditions, last, end, once = self._walk(path, prefix)
+        column, work = sql.Identifier(last, end.column), sql.Identifier(alias)
         if isinstance(end, KeyPath):
-            relations.append(sql.SQL("{} w").format(cohort_table(plan_id)))
-            conditions.append(sql.SQL("{} = w.subject_key").format(column))
+            relations.append(sql.SQL("{} {}").format(cohort_table(plan_id, self.schema), work))
+            conditions.append(sql.SQL("{} = {}.subject_key").format(column, work))
         else:
-            relations.append(sql.SQL("{} w").format(identifier_table(plan_id)))
+            relations.append(sql.SQL("{} {}").format(identifier_table(plan_id, self.schema), work))
             conditions.append(
-                sql.SQL("w.kind = {} AND {} = w.value").format(sql.Literal(end.identifier), column)
+                sql.SQL("{work}.kind = {kind} AND {column} = {work}.value").format(
+                    work=work, kind=sql.Literal(end.identifier), column=column
+                )
             )
         return Join(
             tuple(relations),
             sql.SQL(" AND ").join(conditions),
-            sql.SQL("w.ordinal"),
+            sql.SQL("{}.ordinal").format(work),
             once,
         )
 

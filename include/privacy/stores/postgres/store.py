@@ -21,6 +21,7 @@ from include.privacy.stores.postgres import (
     contact,
     exceptions,
     executor,
+    export,
     planner,
     purpose_views,
     record_age,
@@ -43,8 +44,8 @@ class PostgresStore:
         self._dsn = dsn
 
     @contextmanager
-    def _open(self) -> Iterator[tuple[Connection, LiveSchema, Joins]]:
-        with connect(self._dsn) as connection:
+    def _open(self, **limits: int) -> Iterator[tuple[Connection, LiveSchema, Joins]]:
+        with connect(self._dsn, **limits) as connection:
             live = read_schema(connection, self.map.schema_)
             keys = {name: table.primary_key for name, table in live.tables.items()}
             yield connection, live, Joins(self.map, keys)
@@ -171,6 +172,19 @@ class PostgresStore:
         """The identifiers this store holds of these people."""
         with self._open() as (connection, _, joins):
             yield from subjects.freeze_identifiers(connection, joins, keys)
+
+    @contextmanager
+    def export(self, cohort: Cohort, *, portable: bool = False) -> Iterator[export.DatabaseExport]:
+        """See :class:`ExportStore`."""
+        limits = {
+            "statement_timeout_s": export.STATEMENT_TIMEOUT_S,
+            "idle_timeout_s": export.IDLE_TIMEOUT_S,
+        }
+        with (
+            self._open(**limits) as (connection, live, joins),
+            export.open_export(connection, joins, live, cohort, portable=portable) as opened,
+        ):
+            yield opened
 
     def mark_deleted(self, rule: SubjectLifecycleRule, *, as_of: datetime, dry_run: bool = False) -> int:
         """P4.1: service ended a target ago, so the account is deleted from that instant."""
