@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, urlencode
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from mypy_boto3_s3 import S3Client
 
     from include.privacy.ledger import Ledger
@@ -32,6 +33,7 @@ LEDGER = "privacy_ledger"
 LEDGER_OWNER = "privacy_ledger_owner"
 MASTER_KEY = "privacy_master_key"
 SUPPRESSION_KEY = "privacy_suppression_key"
+TRANSMISSION_KEY = "privacy_transmission_key"
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -154,6 +156,14 @@ class Runtime:
             "ArchiveBucket",
             self._once("archives", lambda: ArchiveBucket(mapped, self._s3(mapped.connection), str(key))),
         )
+
+    def transmission_key(self) -> tuple[Ed25519PrivateKey, str]:
+        """The key that signs archives sent to another service, and its id (Art. 20(2) GDPR)."""
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+        info = self.connection(TRANSMISSION_KEY)
+        raw = _key(info.password or "", "the transmission key", f"as password of connection {info.conn_id!r}")
+        return Ed25519PrivateKey.from_private_bytes(raw), info.login or "1"
 
     def export_stores(self) -> tuple[ExportStore, ...]:
         """Every store that holds data of single people, in the order of the data map."""

@@ -143,6 +143,22 @@ class Information(PolicyModel):
     transfers: str
 
 
+class Recipient(PolicyModel):
+    """Somebody to whom data of people are disclosed (Art. 15(1)(c) GDPR), and how to tell of whom.
+
+    ``when``: ``{identifier: …}`` for people who have that identifier, ``letters`` for those who were written
+    to, ``everybody``.
+    """
+
+    promise: Annotated[str, Field(pattern=PROMISE_ID)]
+    name: str
+    what: str
+    purpose: str
+    country: str
+    safeguard: str | None = None
+    when: Literal["everybody", "letters"] | dict[Literal["identifier"], str]
+
+
 class TransmissionHost(PolicyModel):
     """A host to which a portability archive may be sent on a person's behalf (Art. 20(2) GDPR).
 
@@ -159,7 +175,8 @@ class Policy(PolicyModel):
 
     ``probe_again_after_days``: when what was erased is looked for a second time.
     ``request_records_days``: how long the ledger keeps the record of a closed request.
-    ``information`` goes into every access archive. ``transmission_hosts``: where else a portability
+    ``information`` goes into every access archive, and of ``recipients`` those who got this person's data.
+    ``transmission_hosts``: where else a portability
     archive may be sent; nowhere, unless listed.
     """
 
@@ -173,6 +190,7 @@ class Policy(PolicyModel):
     probe_again_after_days: Annotated[int, Field(gt=0)] = 3
     request_records_days: Annotated[int, Field(gt=0)] = 1096
     information: Information | None = None
+    recipients: tuple[Recipient, ...] = ()
     transmission_hosts: tuple[TransmissionHost, ...] = ()
 
     def rule(self, rule_id: str) -> SubjectLifecycleRule | RecordAgeRule | ObjectAgeRule:

@@ -49,8 +49,8 @@ CREATE INDEX letter_open ON ledger.letter (claimed_at) WHERE state IN ('claimed'
 
 -- An archive answers one request, lies under a random key, and is deleted when its links have expired.
 CREATE TABLE ledger.archive (
-    id uuid PRIMARY KEY, request_id uuid NOT NULL, store text NOT NULL, object_key text NOT NULL,
-    size bigint NOT NULL, sha256 bytea NOT NULL, created_at timestamptz NOT NULL,
+    id uuid PRIMARY KEY, request_id uuid NOT NULL, store text NOT NULL,
+    object_key text, object_version text, size bigint, sha256 text, created_at timestamptz NOT NULL,
     expires_at timestamptz NOT NULL, deleted_at timestamptz, delete_reason text
 );
 CREATE INDEX archive_request ON ledger.archive (request_id);
