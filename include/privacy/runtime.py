@@ -18,6 +18,7 @@ from urllib.parse import quote, urlencode
 
 if TYPE_CHECKING:
     from include.privacy.ledger import Ledger
+    from include.privacy.letters.rendering import Letters
     from include.privacy.policy.data_map import BucketMap, StoreMap
     from include.privacy.policy.loading import Config
     from include.privacy.stores.postbox import Postbox
@@ -146,6 +147,13 @@ class Runtime:
         return cast(
             "Postbox", self._once("postbox", lambda: Postbox(self.dsn(root.connection), root.schema_))
         )
+
+    def letters(self) -> Letters:
+        """Writes letters to people, from ``config/letters/``."""
+        from include.privacy.letters.rendering import Letters
+
+        config = self.config()
+        return cast("Letters", self._once("letters", lambda: Letters(config.letters, config.policy.timezone)))
 
     def master_key(self) -> bytes:
         """The 32 bytes that wrap the ledger's keys: PRIVACY_MASTER_KEY, or the connection's password."""
