@@ -45,8 +45,11 @@ class _RefusedError(Exception):
 
 def check(options: argparse.Namespace) -> int:
     """Validate config/; with ``--live`` also against what the stores really hold."""
+    from include.privacy.letters.checking import letter_problems
+
     config = load_config()
     problems = list(coverage.dag_problems(config.policy, ROOT / "dags", config.documents["policy"]))
+    problems += letter_problems(config.letters, config.policy.timezone)
     if options.live:
         problems += _live_problems(config)
     if problems:
@@ -56,7 +59,8 @@ def check(options: argparse.Namespace) -> int:
     seen = "and the live stores agree" if options.live else "holds together"
     print(
         f"config {seen}: policy {config.policy.version}, {len(config.policy.promises)} promises, "
-        f"{len(config.policy.rules)} rules; stores in order of erasure: {stores}"
+        f"{len(config.policy.rules)} rules; stores in order of erasure: {stores}; "
+        f"letters in {', '.join(config.letters.head.languages)}"
     )
     return 0
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
     from include.privacy.ledger import Ledger
+    from include.privacy.letters.rendering import Letters
+    from include.privacy.mail import MailPort
     from include.privacy.policy.data_map import BucketMap, StoreMap
     from include.privacy.policy.loading import Config
     from include.privacy.stores.archive_bucket import ArchiveBucket
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 LEDGER = "privacy_ledger"
 LEDGER_OWNER = "privacy_ledger_owner"
+SENDGRID = "sendgrid"
 MASTER_KEY = "privacy_master_key"
 SUPPRESSION_KEY = "privacy_suppression_key"
 TRANSMISSION_KEY = "privacy_transmission_key"
@@ -190,6 +193,17 @@ class Runtime:
             "Postbox", self._once("postbox", lambda: Postbox(self.dsn(root.connection), root.schema_))
         )
 
+    def letters(self) -> Letters:
+        """Writes letters to people, from ``config/letters/``."""
+        from include.privacy.letters.rendering import Letters
+
+        config = self.config()
+        return cast("Letters", self._once("letters", lambda: Letters(config.letters, config.policy.timezone)))
+
+    def mail(self) -> MailPort:
+        """Sends letters, through SendGrid."""
+        return cast("MailPort", self._once("mail", self._sendgrid))
+
     def master_key(self) -> bytes:
         """The 32 bytes that wrap the ledger's keys: PRIVACY_MASTER_KEY, or the connection's password."""
         text = os.environ.get("PRIVACY_MASTER_KEY") or self.connection(MASTER_KEY).password or ""
@@ -242,6 +256,21 @@ class Runtime:
 
         google = gcs_client(project=info.extra.get("project"), endpoint_url=endpoint)
         return GcsStore(store, google, batch_log=self.ledger())
+
+    def _sendgrid(self) -> MailPort:
+        from include.privacy.mail.sendgrid import SendGridMail
+
+        info = self.connection(SENDGRID)
+        head = self.config().letters.head
+        try:
+            return SendGridMail(
+                info.password or "",
+                head.sender,
+                reply_to=head.privacy_contact.address,
+                endpoint_url=_safe_endpoint(info),
+            )
+        except ValueError as error:
+            raise UnusableConnectionError(f"connection {SENDGRID!r}: {error}") from None
 
     def _once(self, key: object, make: Callable[[], Any]) -> Any:
         with self._lock:

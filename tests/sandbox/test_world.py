@@ -118,7 +118,7 @@ def test_a_demo_world_survives_a_database_crash_and_refuses_a_second_start(folde
     seen = open_world(folder)
     assert seen.env == world.env
     pids = [process.pid for process in world.table.running()]
-    assert len(pids) == 3
+    assert len(pids) == 4
     assert stop_world(folder) == []
     assert not any(identity_of(pid) for pid in pids)
     with pytest.raises(SandboxError, match="make demo"):
@@ -139,7 +139,7 @@ def test_a_world_whose_test_run_was_killed_goes_with_it(folder: Path):
     command = [sys.executable, "-c", program, str(folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
     pids = [int(pid) for pid in done.stdout.split()]
-    assert len(pids) == 3, done.stderr
+    assert len(pids) == 4, done.stderr
     _, left = psutil.wait_procs([psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)], timeout=10)
     assert not left
 
