@@ -34,6 +34,11 @@ DAG_DATABASES = ("accounts", "practice", "ledger")
 JOB_ROLES = ("platform_recommender", "platform_analytics", "platform_marketing")
 ROLES = (SUPERUSER, "platform", DAG_ROLE, "ledger_owner", "airflow", *JOB_ROLES)
 
+# A killed scheduler's session outlives it: the workers it forked hold the socket open. Its open transaction
+# would keep a run locked for ever, and other schedulers pass over locked runs without a word. Twice the
+# time after which a silent scheduler counts as dead ([scheduler] scheduler_health_check_threshold).
+METADATA_IDLE_IN_TRANSACTION = "60s"
+
 SETTINGS = {
     "listen_addresses": HOST,
     # TCP only: the path of a socket in a deep folder is too long for the operating system.
@@ -161,6 +166,11 @@ def create_roles_and_databases(server: PostgresServer) -> None:
                         sql.Identifier(role), sql.Literal(server.passwords[role])
                     )
                 )
+        conn.execute(
+            sql.SQL("ALTER ROLE airflow SET idle_in_transaction_session_timeout = {}").format(
+                sql.Literal(METADATA_IDLE_IN_TRANSACTION)
+            )
+        )
         for name, owner in OWNERS.items():
             database = sql.Identifier(name)
             conn.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(database, sql.Identifier(owner)))

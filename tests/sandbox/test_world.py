@@ -50,6 +50,12 @@ def test_only_the_setup_role_is_a_superuser(world: World):
     assert ask(world.dsn("postgres"), query) == "postgres"
 
 
+def test_the_database_ends_what_a_dead_scheduler_left_open(world: World):
+    query = "SHOW idle_in_transaction_session_timeout"
+    assert ask(world.dsn("airflow", "airflow"), query) == "1min"
+    assert ask(world.dsn("accounts", "platform"), query) == "0", "only Airflow's sessions"
+
+
 def test_a_wrong_password_is_refused(world: World):
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         psycopg.connect(world.dsn("accounts", "platform"), password="wrong")
