@@ -9,9 +9,12 @@ from pydantic import (
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
+    field_validator,
     model_serializer,
     model_validator,
 )
+
+from include.privacy.policy.rectify import History, Rectify
 
 Name = Annotated[str, Field(min_length=1, max_length=63)]
 LegalBasis = Literal[
@@ -38,6 +41,8 @@ class Column(MapModel):
     holds (``email``, ``stripe_customer_id``): such values are frozen before an erasure, found
     through :class:`IdentifierPath`, probed afterwards and kept as keyed tombstones.
     ``unmasked_because`` lets an anonymised or kept row retain a personal column, with a reason.
+    ``rectify``: the column holds a fact (a jsonb document: several) that a person may have corrected.
+    ``history``: it records what such a fact was.
     """
 
     category: Annotated[str, Field(pattern=r"^(user|system)(\.[a-z0-9_]+)*$")]
@@ -45,6 +50,13 @@ class Column(MapModel):
     identifier: str | None = None
     secret: bool = False
     unmasked_because: str | None = None
+    rectify: tuple[Rectify, ...] = ()
+    history: History | None = None
+
+    @field_validator("rectify", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, dict) else value
 
     @property
     def personal(self) -> bool:
