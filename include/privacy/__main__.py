@@ -66,16 +66,13 @@ def check(options: argparse.Namespace) -> int:
 
 
 def _live_problems(config: Config) -> Iterator[Problem]:
-
     for store in config.data_map.stores:
         document = config.documents[store.store]
         try:
             if isinstance(store, DatabaseMap):
-                schema = runtime().database(store.store).read_schema()
-                found = live.compare_with_live(store, schema, document, config.policy)
-                purposes = config.policy.purposes
-                seen = runtime().database(store.store).read_views(purposes)
-                found += compare_views(store, purposes, seen, document)
+                database, purposes = runtime().database(store.store), config.policy.purposes
+                found = live.compare_with_live(store, database.read_schema(), document, config.policy)
+                found += compare_views(store, purposes, database.read_views(purposes), document)
             else:
                 found = live.compare_prefixes(store, runtime().bucket(store.store).folder_names, document)
         except Exception as error:  # noqa: BLE001 - one store that is down must not hide the others
@@ -109,7 +106,6 @@ def plan(options: argparse.Namespace) -> int:
 
 
 def _rule_plans(rule: Rule, store: str | None, as_of: datetime) -> Iterator[Plan]:
-
     acts_on_people = isinstance(rule, SubjectLifecycleRule) and rule.action == "purge"
     if store and store != rule.store and not acts_on_people:
         raise _RefusedError(f"rule {rule.id} acts on store {rule.store}; leave --store out or name that one")
@@ -202,10 +198,9 @@ def views(options: argparse.Namespace) -> int:
     names = [s.store for s in config.data_map.stores if isinstance(s, DatabaseMap)]
     if options.store not in (None, *names):
         raise _RefusedError(f"store {options.store!r} is no database; write one of {', '.join(names)}")
-    for name in names:
-        if options.store in (None, name):
-            print(f"-- {name}: made from the data map; run nothing of it by hand.")
-            print("\n".join(runtime().database(name).view_statements(config.policy.purposes)))
+    for name in [options.store] if options.store else names:
+        statements = runtime().database(name).view_statements(config.policy.purposes)
+        print("\n".join([f"-- {name}: made from the data map; `migrate` runs it.", *statements]))
     return 0
 
 

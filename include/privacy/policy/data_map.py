@@ -9,9 +9,12 @@ from pydantic import (
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
+    field_validator,
     model_serializer,
     model_validator,
 )
+
+from include.privacy.policy.rectify import History, Rectify
 
 Name = Annotated[str, Field(min_length=1, max_length=63)]
 LegalBasis = Literal[
@@ -46,6 +49,8 @@ class Column(MapModel):
     For archives: ``description`` explains the column to the person. ``origin`` replaces the table's.
     ``of`` names the roles whose data the column is, where a row is shared (``sharing.owners`` says
     what holds without it). ``file_name``: the column that names the file which this bytea column holds.
+    ``rectify``: the column holds a fact (a jsonb document: several) that a person may have corrected.
+    ``history``: it records what such a fact was.
     """
 
     category: Annotated[str, Field(pattern=r"^(user|system)(\.[a-z0-9_]+)*$")]
@@ -57,6 +62,13 @@ class Column(MapModel):
     origin: Origin | None = None
     of: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
     file_name: Name | None = None
+    rectify: tuple[Rectify, ...] = ()
+    history: History | None = None
+
+    @field_validator("rectify", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, dict) else value
 
     @property
     def personal(self) -> bool:

@@ -54,6 +54,8 @@ def database_grants(
             ]
         elif wanted := _privileges(db, name, table, aged, views):
             lines.append(f"GRANT {', '.join(wanted)} ON {target} TO {who};")
+            if (columns := _corrected(table)) and "UPDATE" not in wanted:
+                lines.append(f"GRANT UPDATE ({', '.join(columns)}) ON {target} TO {who};")
             if "INSERT" in wanted and name in _INTEGRATION:
                 lines.append(f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO {who};")
     if aged:
@@ -217,6 +219,11 @@ def _privileges(
         if name == db.root.table:
             wanted.add("UPDATE")
     return [p for p in ("SELECT", "INSERT", "UPDATE", "DELETE") if p in wanted]
+
+
+def _corrected(table: Table) -> list[str]:
+    """The quoted columns of a table that a person may have corrected."""
+    return [_quoted(name) for name, column in table.columns.items() if column.rectify]
 
 
 def _above(folders: Iterable[str]) -> list[str]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from include.privacy.policy.data_map import BucketMap, DatabaseMap, KeyPath, Path, ReferencePath, Table
 from include.privacy.policy.documents import Document, Loc
+from include.privacy.policy.live_rectification import rectification_problems_live
 from include.privacy.policy.live_schema import LiveKey, LiveSchema, LiveTable
 from include.privacy.policy.policy import ObjectAgeRule, Policy, RecordAgeRule, SubjectLifecycleRule
 from include.privacy.policy.problems import Problem, suggestion
@@ -47,6 +48,7 @@ def compare_with_live(
     for key in live.foreign_keys:
         problems += _foreign_key(db, key, file)
     problems += _clocks(db, live, file, policy)
+    problems += rectification_problems_live(db, live, file)
     return problems
 
 

@@ -11,6 +11,7 @@ from include.privacy.policy.documents import Document, Loc
 from include.privacy.policy.policy import Policy
 from include.privacy.policy.problems import Problem, suggestion
 from include.privacy.policy.purpose_views import view_problems
+from include.privacy.policy.rectification_validation import rectification_problems
 from include.privacy.policy.table_validation import table_problems
 
 
@@ -40,6 +41,8 @@ def data_map_problems(
         if policy is not None:
             problems += _purpose_problems(store, policy)
             problems += view_problems(store.map, store.document, policy.purposes)
+    databases = [(s.map, s.document) for s in stores if isinstance(s.map, DatabaseMap)]
+    problems += rectification_problems(databases)
     if complete and stores:
         problems += _across(stores)
     return problems

@@ -26,6 +26,16 @@ def identifier_table(plan_id: UUID, schema: str = WORK_SCHEMA) -> sql.Identifier
     return sql.Identifier(schema, f"identifier_{plan_id.hex}")
 
 
+def correction_table(batch_id: UUID) -> sql.Identifier:
+    """The new values of a batch of corrections: ordinal, field, value, refused, held."""
+    return sql.Identifier(WORK_SCHEMA, f"correction_{batch_id.hex}")
+
+
+def replaced_table(batch_id: UUID) -> sql.Identifier:
+    """The values that a batch of corrections replaces: ordinal, field, value."""
+    return sql.Identifier(WORK_SCHEMA, f"replaced_{batch_id.hex}")
+
+
 @dataclass(frozen=True)
 class Join:
     """``relations`` to add after FROM or USING, the condition that ties them to ``t0``, and the

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from uuid import UUID
@@ -11,6 +11,11 @@ from psycopg import sql
 
 from include.privacy.planning.catalogue import LiveSchema
 from include.privacy.planning.models import Cohort, HoldGate, Holds, Member, Outcome, Plan, ProbeResult
+from include.privacy.planning.rectification import (
+    Correction,
+    RectificationCheck,
+    RectificationOutcome,
+)
 from include.privacy.planning.restriction import Reason, Restriction
 from include.privacy.policy.data_map import DatabaseMap
 from include.privacy.policy.policy import Purpose, RecordAgeRule, SubjectLifecycleRule
@@ -25,6 +30,8 @@ from include.privacy.stores.postgres import (
     planner,
     purpose_views,
     record_age,
+    rectify,
+    rectify_work,
     restrict,
     subjects,
     workspace,
@@ -190,6 +197,28 @@ class PostgresStore:
         """P4.1: service ended a target ago, so the account is deleted from that instant."""
         with connect(self._dsn) as connection:
             return subjects.mark_deleted(connection, self.map, rule, as_of, dry_run=dry_run)
+
+    def replaced_values(
+        self, batch: UUID, corrections: Sequence[Correction]
+    ) -> dict[str, dict[str, tuple[str, ...]]]:
+        """By person and field, what a correction will replace here: to be sealed before it begins."""
+        with self._open() as (connection, live, joins):
+            return rectify.Rectification(connection, joins, live, batch, corrections).replaced_values()
+
+    def rectify(self, batch: UUID, corrections: Sequence[Correction], gate: HoldGate) -> RectificationOutcome:
+        """Writes everybody's new values into every column that holds the field; may be called again."""
+        with self._open() as (connection, live, joins):
+            return rectify.Rectification(connection, joins, live, batch, corrections).run(gate)
+
+    def check_rectified(self, batch: UUID, corrections: Sequence[Correction]) -> RectificationCheck:
+        """Looks at every corrected column again."""
+        with self._open() as (connection, live, joins):
+            return rectify.Rectification(connection, joins, live, batch, corrections).check()
+
+    def finish_rectification(self, batch: UUID) -> None:
+        """Drops the batch's work tables, and with them every value that was replaced."""
+        with connect(self._dsn) as connection:
+            rectify_work.drop(connection, batch)
 
     def restrict(self, keys: Iterable[str], purposes: Iterable[str], reason: Reason, since: datetime) -> int:
         """Closes the purposes (``*``: all but storage) to these people's data, from the next query on."""
