@@ -9,7 +9,7 @@ from include.privacy.policy.data_map import Column, DatabaseMap, IdentifierPath,
 from include.privacy.policy.documents import Document, Loc
 from include.privacy.policy.problems import Problem, suggestion
 from include.privacy.policy.rectify import History, Rectify
-from include.privacy.policy.table_validation import path_columns
+from include.privacy.policy.sharing import path_columns
 
 
 def rectification_problems(databases: Sequence[tuple[DatabaseMap, Document]]) -> list[Problem]:

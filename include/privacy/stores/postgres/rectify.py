@@ -32,7 +32,7 @@ from include.privacy.planning.rectification import (
 )
 from include.privacy.policy.documents import Document
 from include.privacy.policy.live_rectification import rectification_problems_live
-from include.privacy.policy.table_validation import path_columns
+from include.privacy.policy.sharing import path_columns
 from include.privacy.stores.postgres import rectify_statements as statements
 from include.privacy.stores.postgres import rectify_work as work
 from include.privacy.stores.postgres import workspace
