@@ -1,9 +1,10 @@
 """S3 and SQS on 127.0.0.1 by ministack, and the clients and fixtures-to-be that go with them.
 
 ministack stores what it is given and enforces versioning, Object Lock and legal holds; it checks no
-credentials, stores bucket policies without applying them and runs no lifecycle rules. It keeps its
-state in memory: a restart begins empty. ``LastModified`` cannot be set through its API; start the
-server under libfaketime, or give objects a capture time of their own (manifest, metadata, key).
+credentials but those of signed links, stores bucket policies without applying them and runs no
+lifecycle rules. It keeps its state in memory: a restart begins empty. ``LastModified`` cannot be set
+through its API; start the server under libfaketime, or give objects a capture time of their own
+(manifest, metadata, key).
 """
 
 from __future__ import annotations
@@ -51,6 +52,8 @@ def start_objects(table: ProcessTable, *, tied: bool = False) -> tuple[Running, 
         # Its IoT listener ignores BIND_HOST and opens 8883 on every interface.
         "IOT_MTLS_ENABLED": "0",
         "MINISTACK_REGION": REGION,
+        # Signed links are the one thing whose signature it checks, against its own secret.
+        "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
         "SERVICES": SERVICES,
         "LOG_LEVEL": "WARNING",
         "S3_PERSIST": "0",

@@ -99,8 +99,6 @@ class ArchiveBucket:
             Params={
                 "Bucket": self._name,
                 "Key": archive.key,
-                "ResponseContentType": "application/zip",
-                "ResponseContentDisposition": 'attachment; filename="archive.zip"',
                 **version,
             },
             ExpiresIn=int(valid_for.total_seconds()),
@@ -140,21 +138,25 @@ class ArchiveBucket:
     def _key(self, archive_id: UUID) -> str:
         return f"{self._prefix}{archive_id.hex}.zip"
 
-    def _encrypted(self) -> dict[str, Any]:
-        return {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": self._key_id, "BucketKeyEnabled": True}
+    def _headers(self) -> dict[str, Any]:
+        return {
+            "ContentType": "application/zip",
+            "ContentDisposition": 'attachment; filename="archive.zip"',
+            "ServerSideEncryption": "aws:kms",
+            "SSEKMSKeyId": self._key_id,
+            "BucketKeyEnabled": True,
+        }
 
     def _put(self, key: str, body: bytes) -> str:
         with told(self._name, "writing an archive", "s3:PutObject and kms:GenerateDataKey"):
-            answer = self._client.put_object(
-                Bucket=self._name, Key=key, Body=body, ContentType="application/zip", **self._encrypted()
-            )
+            answer = self._client.put_object(Bucket=self._name, Key=key, Body=body, **self._headers())
         return answer.get("VersionId") or "null"
 
     def _multipart(self, key: str, parts: Iterable[bytes]) -> str:
         with told(self._name, "beginning an upload", "s3:PutObject and kms:GenerateDataKey"):
-            upload = self._client.create_multipart_upload(
-                Bucket=self._name, Key=key, ContentType="application/zip", **self._encrypted()
-            )["UploadId"]
+            upload = self._client.create_multipart_upload(Bucket=self._name, Key=key, **self._headers())[
+                "UploadId"
+            ]
         try:
             etags = [self._part(key, upload, n, part) for n, part in enumerate(parts, start=1)]
             return self._complete(key, upload, etags)

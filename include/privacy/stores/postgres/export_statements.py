@@ -47,7 +47,7 @@ class Source:
         )
         return self._query(
             collection,
-            sql.SQL("row_to_json(r)::text, {}").format(self._redactions(collection)),
+            sql.SQL("row_to_json(r.*)::text, {}").format(self._redactions(collection)),
             sql.SQL(", LATERAL (SELECT {}) r").format(items),
         )
 
