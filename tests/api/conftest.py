@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -30,9 +32,11 @@ if TYPE_CHECKING:
     from httpx import Response
 
     from include.privacy.ledger.rows import RequestRow
+    from include.privacy.policy.loading import Config
     from include.sandbox.world import World
     from tests.conftest import Platform
 
+ROOT = Path(__file__).resolve().parents[2]
 MASTER_KEY = bytes(range(32))
 NOW = PLATFORM_AS_OF + timedelta(hours=1)
 V1, OPENDSR = f"{MOUNTED_AT}/api/v1", f"{MOUNTED_AT}/opendsr"
@@ -120,16 +124,28 @@ def _judged(*allowed: str) -> Callable[[Request], None]:
     return judge
 
 
-@pytest.fixture
-def ledger_name(ledger_template: str, fresh_database: Callable[..., str]) -> str:
-    """A ledger of the test's own."""
-    return str(conninfo_to_dict(fresh_database("ledger_owner", ledger_template))["dbname"])
+@pytest.fixture(scope="session")
+def config() -> Config:
+    """The project's own, read once."""
+    from include.privacy.policy.loading import load_config
+
+    return load_config(ROOT / "config")
+
+
+@pytest.fixture(scope="module")
+def ledger_name(world: World, ledger_template: str) -> Iterator[str]:
+    """A ledger for the tests of one file: each asks about people, or under ids, of its own."""
+    name = f"ledger_doors_{uuid4().hex[:8]}"
+    world.postgres.create_database(name, "ledger_owner", ledger_template)
+    yield name
+    world.postgres.drop_database(name)
 
 
 @pytest.fixture
 def doors(
     world: World,
     platform_template: Platform,
+    config: Config,
     ledger_name: str,
     queue_url: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -172,12 +188,10 @@ def doors(
             raise UnusableConnectionError(f"connection {conn_id!r} is not known")
         return env[conn_id]
 
-    import base64
-
     monkeypatch.setenv("PRIVACY_MASTER_KEY", base64.b64encode(MASTER_KEY).decode())
     monkeypatch.setattr(runs, "current_instant", lambda: NOW)
     access = Access(read=_judged("reader", "writer"), write=_judged("writer"))
     mounted = Starlette(routes=[Mount(MOUNTED_AT, create_app(access))])
-    with Ledger(ledger_dsn, MASTER_KEY) as ledger, use_runtime(Runtime(connect)) as rt:
+    with Ledger(ledger_dsn, MASTER_KEY) as ledger, use_runtime(Runtime(connect, lambda: config)) as rt:
         yield Doors(platform, ledger, ledger_dsn, rt, TestClient(mounted), queue_url, env)
         rt.ledger().close()

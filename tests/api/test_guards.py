@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import uuid4
 
 import psycopg
@@ -19,9 +18,6 @@ from include.privacy.api.shield import LONGEST_BODY
 from include.privacy.requests.opening import CHANNELS, MANDATES, RIGHTS
 from include.privacy.requests.verification import METHODS
 from tests.api.conftest import OPENDSR, V1, Doors
-
-if TYPE_CHECKING:
-    from include.sandbox.world import World
 
 SECRET = "jane.roe@private.example"
 ID = "7f9b1c1e-6c7e-4b52-9d53-0c3f5c9a2b11"
@@ -43,15 +39,6 @@ READS = [
     ("GET", f"{OPENDSR}/v2/requests/{ID}/status"),
     ("GET", f"{OPENDSR}/opengdpr_requests/{ID}"),
 ]
-
-
-@pytest.fixture(scope="module")
-def ledger_name(world: World, ledger_template: str) -> Iterator[str]:
-    """One ledger for all: hardly anything gets as far as writing into it."""
-    name = f"ledger_guards_{uuid4().hex[:8]}"
-    world.postgres.create_database(name, "ledger_owner", ledger_template)
-    yield name
-    world.postgres.drop_database(name)
 
 
 @pytest.mark.parametrize(("method", "path"), WRITES + READS)
