@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from include.privacy.policy.data_map import BucketMap, StoreMap
     from include.privacy.policy.loading import Config
     from include.privacy.stores.archive_bucket import ArchiveBucket
+    from include.privacy.stores.doorbell import Doorbell
     from include.privacy.stores.postbox import Postbox
     from include.privacy.stores.postgres import PostgresStore
     from include.privacy.stores.protocol import ExportStore
@@ -37,6 +38,7 @@ SENDGRID = "sendgrid"
 MASTER_KEY = "privacy_master_key"
 SUPPRESSION_KEY = "privacy_suppression_key"
 TRANSMISSION_KEY = "privacy_transmission_key"
+REQUEST_QUEUE = "request_queue"
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -203,6 +205,24 @@ class Runtime:
     def mail(self) -> MailPort:
         """Sends letters, through SendGrid."""
         return cast("MailPort", self._once("mail", self._sendgrid))
+
+    def doorbell(self) -> Doorbell:
+        """The queue that wakes the intake."""
+        return cast("Doorbell", self._once("doorbell", self._doorbell))
+
+    def _doorbell(self) -> Doorbell:
+        from include.privacy.stores.doorbell import Doorbell, sqs_client
+
+        info = self.connection(REQUEST_QUEUE)
+        if not info.extra.get("queue_url"):
+            raise UnusableConnectionError(f"connection {REQUEST_QUEUE!r} has no extra 'queue_url'")
+        client = sqs_client(
+            region=info.extra.get("region_name"),
+            endpoint_url=_safe_endpoint(info),
+            access_key=info.login,
+            secret_key=info.password,
+        )
+        return Doorbell(client, str(info.extra["queue_url"]))
 
     def master_key(self) -> bytes:
         """The 32 bytes that wrap the ledger's keys: PRIVACY_MASTER_KEY, or the connection's password."""

@@ -124,19 +124,6 @@ def test_a_reminder_is_given_once_for_each_due_date(ledger: Ledger) -> None:
     assert ledger.remind_once(request, "half", AS_OF + DAY), "an extension begins anew"
 
 
-def test_a_callback_waits_until_it_is_delivered_or_given_up(ledger: Ledger) -> None:
-    request = receive(ledger, "42")
-    for _ in range(2):
-        ledger.queue_callback(request, "https://controller.example/status", "pending", AS_OF)
-    (waiting,) = ledger.due_callbacks(AS_OF)
-    ledger.record_callback(waiting.id, next_at=AS_OF + DAY)
-    assert ledger.due_callbacks(AS_OF) == []
-    (again,) = ledger.due_callbacks(AS_OF + DAY)
-    assert again.attempts == 1
-    ledger.record_callback(again.id, delivered_at=AS_OF + DAY)
-    assert ledger.due_callbacks(AS_OF + 9 * DAY) == []
-
-
 def test_an_extension_moves_the_due_date_and_says_why(ledger: Ledger, database: LedgerDatabase) -> None:
     request = receive(ledger, "42")
     later = AS_OF + 80 * DAY

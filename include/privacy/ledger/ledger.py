@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from include.privacy.ledger import archives as _archives
 from include.privacy.ledger import breaches as _breaches
+from include.privacy.ledger import callbacks as _callbacks
 from include.privacy.ledger import claims as _claims
 from include.privacy.ledger import closing as _closing
 from include.privacy.ledger import cohorts as _cohorts
@@ -104,6 +105,7 @@ class Ledger:
     requests = _sealed(_requests.requests)
     requests_of = _sealed(_requests.requests_of)
     find_request = _sealed(_requests.find_request)
+    find_requests = _sealed(_requests.find_requests)
 
     issue_token = _plain(_verification.issue_token)
     redeem_token = _sealed(_verification.redeem_token)
@@ -133,9 +135,11 @@ class Ledger:
     recipients = _plain(_recipients.recipients)
 
     remind_once = _plain(_deadlines.remind_once)
-    queue_callback = _plain(_deadlines.queue_callback)
-    due_callbacks = _plain(_deadlines.due_callbacks)
-    record_callback = _plain(_deadlines.record_callback)
+
+    queue_callback = _plain(_callbacks.queue_callback)
+    open_callback_addresses = _plain(_callbacks.open_callback_addresses)
+    claim_callbacks = _plain(_callbacks.claim_callbacks)
+    record_callback = _plain(_callbacks.record_callback)
 
     quarantine = _sealed(_quarantine.quarantine)
     quarantined = _sealed(_quarantine.quarantined)

@@ -49,6 +49,12 @@ def find_request(session: Session, sealer: Sealer, external_id: str) -> RequestR
     return found[0] if found else None
 
 
+def find_requests(session: Session, sealer: Sealer, external_ids: Iterable[str]) -> dict[str, RequestRow]:
+    """Those of the platform's requests that came in, by their external id; one statement."""
+    query = select(Request).where(Request.external_id.in_(tuple(external_ids)))
+    return {row.external_id: row for row in read(session, sealer, query)}
+
+
 def requests(
     session: Session, sealer: Sealer, states: Iterable[str], right: str | None = None
 ) -> list[RequestRow]:

@@ -216,6 +216,16 @@ class RecipientRow:
 
 
 @dataclass(frozen=True)
+class CallbackAddress:
+    """Where a controller wants to be told about a request, and which statuses were queued for it."""
+
+    request_id: UUID
+    url: str
+    told: frozenset[str]
+    last_queued_at: datetime
+
+
+@dataclass(frozen=True)
 class CallbackRow:
     """A status to be told to a controller."""
 

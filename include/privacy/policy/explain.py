@@ -26,6 +26,7 @@ _EXAMPLES = {
     "backup_of": "the store whose backups these are, e.g. accounts",
     "basis": _BASES,
     "business_days": "a whole number of days such as 14",
+    "callback_hosts": "a list of hosts such as [dsr.partner.example], without scheme or path",
     "category": "a fideslang data category such as user.contact.email, or system.operations",
     "clock": "the timestamp column that the age is counted from",
     "clocks": "[policy_promise, gdpr] in a regime; {name: {law: …, months: 1}} where they are described",

@@ -77,6 +77,16 @@ class Verification(PolicyModel):
     token_url: Annotated[str, Field(pattern=r"^https://.*\{request\}.*\{token\}")]
 
 
+class OpenDsr(PolicyModel):
+    """What the OpenDSR door is told about controllers.
+
+    ``callback_hosts``: the only hosts that are told of changes of status, as ``host`` or ``host:port``;
+    without a port, 443.
+    """
+
+    callback_hosts: tuple[Annotated[str, Field(pattern=r"^[a-z0-9.-]+(:[0-9]{1,5})?$")], ...] = ()
+
+
 class _Rule(PolicyModel):
     id: RuleId
     promise: Annotated[str, Field(pattern=PROMISE_ID)]
@@ -187,6 +197,7 @@ class Policy(PolicyModel):
     purposes: dict[str, Purpose]
     rules: tuple[Rule, ...]
     verification: Verification
+    opendsr: OpenDsr = OpenDsr()
     probe_again_after_days: Annotated[int, Field(gt=0)] = 3
     request_records_days: Annotated[int, Field(gt=0)] = 1096
     information: Information | None = None

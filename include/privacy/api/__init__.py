@@ -1,0 +1,1 @@
+"""The doors over HTTP, inside Airflow's API server: our own API and OpenDSR 2.0."""
