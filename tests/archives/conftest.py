@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -113,9 +112,3 @@ def estate(platform_template: Platform, s3_client: Any) -> Iterator[Estate]:
     yield Estate(platform, tuple(stores))
     for name in names.values():
         world.postgres.drop_database(name)
-
-
-@pytest.fixture
-def large() -> int:
-    """How many rows a large export has: enough to be seen in memory if they were kept."""
-    return int(os.environ.get("PRIVACY_TEST_ROWS", "600000"))
