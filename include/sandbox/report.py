@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from include.sandbox.airflow import Airflow
@@ -59,7 +59,25 @@ def _row(cells: Sequence[str], widths: Sequence[int], columns: Sequence[Column])
     return drawn
 
 
-def what_was_done(lines: Sequence[Line], requests: Sequence[Request]) -> str:
+def what_was_asked(requests: Sequence[Request], stories: Mapping[str, str]) -> str:
+    """Every request: what the person did, when an answer is due, what became of it, who was told."""
+    columns = [
+        Column("What somebody did", 34), Column("Received", 10), Column("Due", 10), Column("Result", 30),
+        Column("Stores", 32), Column("Letters sent", 24), Column("s", 5, number=True),
+    ]  # fmt: skip
+    rows = []
+    for r in requests:
+        result = r.state.replace("_", " ") + (f": {r.reason}" if r.reason else "")
+        if r.residual_until:
+            result += f"; backups until {r.residual_until}"
+        rows.append(
+            [stories.get(r.external_id, r.right), r.received, r.due, result, r.recipients or "–",
+             r.letters or "–", f"{r.seconds:.0f}"]
+        )  # fmt: skip
+    return "\n".join(["\nWhat people asked for (from the ledger)", table(columns, rows)])
+
+
+def what_was_done(lines: Sequence[Line]) -> str:
     """Per promise and store, as the ledger has it."""
     columns = [
         Column("Promise", 7), Column("Rule or request", 27), Column("Store", 12),
@@ -67,13 +85,8 @@ def what_was_done(lines: Sequence[Line], requests: Sequence[Request]) -> str:
         Column("Anonym.", 8, number=True), Column("Kept, and why", 38), Column("Probed", 14),
         Column("Overdue", 14), Column("s", 5, number=True),
     ]  # fmt: skip
-    told = [
-        f"Request {r.external_id}: {r.state} {r.seconds:.0f} s after the click (due {r.due}); "
-        f"backups may hold something until {r.residual_until or '–'}"
-        for r in requests
-    ]
     done = table(columns, [_cells(line) for line in lines])
-    return "\n".join(["\nWhat the engine did (from the ledger)", done, *told])
+    return "\n".join(["\nWhat the engine did (from the ledger)", done])
 
 
 def what_was_found(checks: Sequence[Check]) -> str:

@@ -27,10 +27,14 @@ SELECT DISTINCT ON (rule.key) rule.key, rule.value
  ORDER BY rule.key, r.finished_at DESC
 """
 REQUESTS = """
-SELECT q.id, q.external_id, q.state, q.due_at, q.residual_until,
-       extract(epoch FROM (SELECT max(e.at) FROM ledger.evidence e WHERE e.request_id = q.id)
-                          - q.received_at)::float
-  FROM ledger.request q ORDER BY q.received_at
+SELECT q.id, q.external_id, q."right", q.state, q.reason, q.received_at, q.due_at, q.residual_until,
+       extract(epoch FROM max(e.at) - min(e.at))::float,
+       (SELECT string_agg(r.recipient || ' ' || r.state, ', ' ORDER BY r.recipient)
+          FROM ledger.recipient_outcome r WHERE r.request_id = q.id),
+       (SELECT string_agg(l.kind, ', ' ORDER BY l.claimed_at) FROM ledger.letter l
+         WHERE l.request_id = q.id AND l.state = 'sent')
+  FROM ledger.request q LEFT JOIN ledger.evidence e ON e.request_id = q.id
+ GROUP BY q.id ORDER BY q.received_at
 """
 HOLDS = "SELECT scope, count(*) AS n FROM ledger.hold WHERE released_at IS NULL GROUP BY scope"
 
@@ -64,10 +68,15 @@ class Request:
 
     id: UUID
     external_id: str
+    right: str
     state: str
+    reason: str
+    received: str
     due: str
     residual_until: str
     seconds: float
+    recipients: str
+    letters: str
 
 
 def read_lines(ledger_dsn: str) -> list[Line]:
@@ -123,9 +132,14 @@ def read_requests(ledger_dsn: str) -> list[Request]:
                 row[0],
                 row[1],
                 row[2],
-                f"{row[3]:%Y-%m-%d}",
-                f"{row[4]:%Y-%m-%d}" if row[4] else "",
-                row[5] or 0.0,
+                row[3],
+                row[4] or "",
+                f"{row[5]:%Y-%m-%d}",
+                f"{row[6]:%Y-%m-%d}",
+                f"{row[7]:%Y-%m-%d}" if row[7] else "",
+                row[8] or 0.0,
+                row[9] or "",
+                row[10] or "",
             )
             for row in conn.execute(REQUESTS)
         ]
