@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 WHY = {
-    "already_in_use": "another account has this value",
-    "not_accepted": "the platform does not accept this value",
+    "already_in_use": "this value cannot be used",
+    "not_accepted": "this value cannot be used",
 }
-"""What the person is told of a store's refusal; the value itself is never repeated."""
+"""What the person is told of a store's refusal: neither the value, nor whether somebody else has it."""
 
 
 class CorrectionsOpenError(FindingError):

@@ -61,10 +61,11 @@ def correct(ledger_run: str, store: str, request_ids: list[str]) -> dict[str, in
     batch, corrections = batch_of(ledger_run), _corrections(requests, store)
     if not corrections:
         return {"people": 0, "refused": 0}
-    for key, replaced in database.replaced_values(batch, corrections).items():
-        for request in _of(requests, key):
-            _note_replaced(request, replaced)
+    _note_replaced(requests, database.replaced_values(batch, corrections))
+    # Read again: copies and traces in this very store are found by the values that were just sealed.
+    corrections = _corrections(claimed.open_requests(request_ids), store)
     outcome = database.rectify(batch, corrections, ledger.hold_gate())
+    _note_replaced(requests, outcome.replaced)
     for key, refused in outcome.refused.items():
         for request in _of(requests, key):
             _note(request, "refused", {store: dict(refused)})
@@ -142,13 +143,19 @@ def _of(requests: Sequence[RequestRow], key: str) -> list[RequestRow]:
     return [r for r in requests if r.subject_key == key]
 
 
-def _note_replaced(request: RequestRow, replaced: Mapping[str, tuple[str, ...]]) -> None:
-    fresh = runtime().ledger().request(request.id).details or {}
-    merged: dict[str, list[str]] = {name: list(values) for name, values in fresh.get("replaced", {}).items()}
-    for name, values in replaced.items():
-        known = merged.setdefault(name, [])
-        known += [v for v in values if v not in known]
-    runtime().ledger().note_details(request.id, {"replaced": merged})
+def _note_replaced(
+    requests: Sequence[RequestRow], by_key: Mapping[str, Mapping[str, tuple[str, ...]]]
+) -> None:
+    ledger = runtime().ledger()
+    for key, replaced in by_key.items():
+        for request in _of(requests, key):
+            known = (ledger.request(request.id).details or {}).get("replaced", {})
+            merged = {
+                name: list(dict.fromkeys([*known.get(name, ()), *replaced.get(name, ())]))
+                for name in {*known, *replaced}
+            }
+            if merged != known:
+                ledger.note_details(request.id, {"replaced": merged})
 
 
 def _note(request: RequestRow, name: str, more: Mapping[str, Any]) -> None:
