@@ -110,6 +110,8 @@ class Rectification:
             size = self._load()
             self._gate, self._pace = gate, Pace(rows=500, least_rows=50, most_rows=5_000)
             self._operation = workspace.take(self.connection, self.batch, 0, uuid4())
+            unique = sorted({p.rectify.field for p in self._unique()})
+            self.connection.execute(statements.refuse_repeated(self.batch), {"fields": unique})
             while not self._operation.finished and self._operation.position < size:
                 first = self._operation.position + 1
                 self._chunk(first, min(size, first + self._pace.rows - 1))
@@ -194,8 +196,8 @@ class Rectification:
         counts: Counter[str] = Counter()
         mine = [p for p in self._places if only in (None, p.rectify.field)]
         facts = [p for p in mine if not p.rectify.copy_]
-        for place in facts:
-            if self.live.tables[place.table].columns[place.column].unique:
+        for place in self._unique():
+            if only in (None, place.rectify.field):
                 self.connection.execute(statements.refuse_taken(self.joins, place, self.batch), bounds)
         for place in facts:
             self.connection.execute(statements.capture(self.joins, place, self.batch, lock=True), bounds)
@@ -210,6 +212,12 @@ class Rectification:
                 query = statements.delete_trace(self.joins, trace, self.batch, lower=self._folds(trace))
                 counts[f"delete:{trace.label}"] += self.connection.execute(query, bounds).rowcount
         return dict(counts)
+
+    def _unique(self) -> Iterator[Place]:
+        for place in self._places:
+            column = self.live.tables[place.table].columns[place.column]
+            if column.unique and not (place.rectify.copy_ or place.rectify.key):
+                yield place
 
     def _note_holds(self, holds: Holds, first: int, last: int) -> None:
         """A legal hold does not forbid a correction, but the old value may be evidence: say whose it is."""

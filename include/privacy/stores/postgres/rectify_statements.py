@@ -36,18 +36,14 @@ def capture(joins: Joins, place: Place, batch: UUID, *, lock: bool) -> sql.Compo
 
 
 def refuse_taken(joins: Joins, place: Place, batch: UUID) -> sql.Composed:
-    """Refuses new values of a unique column that somebody else has, or that an earlier person of the batch
-    is to get.
-    """
+    """Refuses new values of a unique column that somebody else has."""
     join = joins.to_cohort(_path(joins, place.table, place.role), batch)
     return sql.SQL(
         """UPDATE {corrections} c SET refused = 'already_in_use'
            WHERE c.field = {field} AND c.refused IS NULL AND c.ordinal BETWEEN %(first)s AND %(last)s
              AND EXISTS (SELECT FROM {table} t0, {relations} WHERE {differing} AND v.ordinal = c.ordinal)
-             AND (EXISTS (SELECT FROM {table} t0 WHERE t0.{column} = c.value{cast} AND NOT EXISTS (
-                      SELECT FROM {own} WHERE {tie} AND {anchor} = c.ordinal))
-                  OR EXISTS (SELECT FROM {corrections} e WHERE e.field = c.field AND e.value = c.value
-                             AND e.ordinal < c.ordinal AND e.refused IS NULL))"""
+             AND EXISTS (SELECT FROM {table} t0 WHERE t0.{column} = c.value{cast} AND NOT EXISTS (
+                     SELECT FROM {own} WHERE {tie} AND {anchor} = c.ordinal))"""
     ).format(
         corrections=correction_table(batch),
         field=sql.Literal(place.rectify.field),
@@ -60,6 +56,16 @@ def refuse_taken(joins: Joins, place: Place, batch: UUID) -> sql.Composed:
         tie=join.condition,
         anchor=join.anchor,
     )
+
+
+def refuse_repeated(batch: UUID) -> sql.Composed:
+    """Refuses a value of the unique ``fields`` that an earlier person of the batch is to get."""
+    return sql.SQL(
+        """UPDATE {corrections} c SET refused = 'already_in_use'
+           FROM (SELECT ordinal, field, row_number() OVER (PARTITION BY field, value ORDER BY ordinal) AS n
+                 FROM {corrections} WHERE field = ANY(%(fields)s)) d
+           WHERE d.n > 1 AND c.ordinal = d.ordinal AND c.field = d.field AND c.refused IS NULL"""
+    ).format(corrections=correction_table(batch))
 
 
 def delete_doubled(joins: Joins, place: Place, batch: UUID) -> sql.Composed:

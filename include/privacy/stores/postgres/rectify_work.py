@@ -11,7 +11,12 @@ from psycopg import sql
 from include.privacy.planning.models import Cohort, Member
 from include.privacy.planning.rectification import Correction, RectificationOutcome, RefusalCode
 from include.privacy.stores.postgres import workspace
-from include.privacy.stores.postgres.joins import cohort_table, correction_table, replaced_table
+from include.privacy.stores.postgres.joins import (
+    cohort_table,
+    correction_table,
+    identifier_table,
+    replaced_table,
+)
 from include.privacy.stores.postgres.session import Connection
 
 
@@ -60,6 +65,7 @@ def _fill(connection: Connection, batch: UUID, numbered: Sequence[tuple[int, Cor
         ),
     )
     connection.execute(sql.SQL("CREATE INDEX ON {} (ordinal, field)").format(replaced))
+    connection.execute(sql.SQL("CREATE INDEX ON {} (ordinal)").format(identifier_table(batch)))
     connection.execute(sql.SQL("ANALYZE {}").format(values))
 
 
