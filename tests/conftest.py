@@ -189,8 +189,11 @@ def platform_template(world: World) -> Iterator[Platform]:
         mapped = config.data_map[store]
         assert isinstance(mapped, DatabaseMap)
         with psycopg.connect(world.dsn(name), autocommit=True) as conn:
-            conn.execute(database_grants(mapped, config.policy.rules, DAG_ROLE).encode())
-        PostgresStore(mapped, world.dsn(name, DAG_ROLE)).migrate_workspace()
+            grants = database_grants(mapped, config.policy.rules, DAG_ROLE, config.policy.purposes)
+            conn.execute(grants.encode())
+        adapter = PostgresStore(mapped, world.dsn(name, DAG_ROLE))
+        adapter.migrate_workspace()
+        adapter.migrate_views(config.policy.purposes)
     yield Platform(world, **names, report=report)
     for name in names.values():
         world.postgres.drop_database(name)

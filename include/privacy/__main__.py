@@ -18,6 +18,7 @@ from include.privacy.policy import coverage, grants, live
 from include.privacy.policy.data_map import BucketMap, DatabaseMap
 from include.privacy.policy.loading import ROOT, Config, ConfigError, Problem, load_config
 from include.privacy.policy.policy import ObjectAgeRule, RecordAgeRule, Rule, SubjectLifecycleRule
+from include.privacy.policy.purpose_views import compare_views
 from include.privacy.runtime import LEDGER, LEDGER_OWNER, UnusableConnectionError, runtime
 
 PAGE = ROOT / "docs" / "PROMISES.md"
@@ -44,8 +45,11 @@ class _RefusedError(Exception):
 
 def check(options: argparse.Namespace) -> int:
     """Validate config/; with ``--live`` also against what the stores really hold."""
+    from include.privacy.letters.checking import letter_problems
+
     config = load_config()
     problems = list(coverage.dag_problems(config.policy, ROOT / "dags", config.documents["policy"]))
+    problems += letter_problems(config.letters, config.policy.timezone)
     if options.live:
         problems += _live_problems(config)
     if problems:
@@ -55,19 +59,20 @@ def check(options: argparse.Namespace) -> int:
     seen = "and the live stores agree" if options.live else "holds together"
     print(
         f"config {seen}: policy {config.policy.version}, {len(config.policy.promises)} promises, "
-        f"{len(config.policy.rules)} rules; stores in order of erasure: {stores}"
+        f"{len(config.policy.rules)} rules; stores in order of erasure: {stores}; "
+        f"letters in {', '.join(config.letters.head.languages)}"
     )
     return 0
 
 
 def _live_problems(config: Config) -> Iterator[Problem]:
-
     for store in config.data_map.stores:
         document = config.documents[store.store]
         try:
             if isinstance(store, DatabaseMap):
-                schema = runtime().database(store.store).read_schema()
-                found = live.compare_with_live(store, schema, document, config.policy)
+                database, purposes = runtime().database(store.store), config.policy.purposes
+                found = live.compare_with_live(store, database.read_schema(), document, config.policy)
+                found += compare_views(store, purposes, database.read_views(purposes), document)
             else:
                 found = live.compare_prefixes(store, runtime().bucket(store.store).folder_names, document)
         except Exception as error:  # noqa: BLE001 - one store that is down must not hide the others
@@ -101,7 +106,6 @@ def plan(options: argparse.Namespace) -> int:
 
 
 def _rule_plans(rule: Rule, store: str | None, as_of: datetime) -> Iterator[Plan]:
-
     acts_on_people = isinstance(rule, SubjectLifecycleRule) and rule.action == "purge"
     if store and store != rule.store and not acts_on_people:
         raise _RefusedError(f"rule {rule.id} acts on store {rule.store}; leave --store out or name that one")
@@ -169,7 +173,7 @@ def _show(made: Plan) -> None:
 
 
 def migrate(options: argparse.Namespace) -> int:
-    """Create or upgrade the ledger and our schema in every database."""
+    """Create or upgrade the ledger, and our schema and the jobs' views in every database."""
     from include.privacy.ledger.migrate import migrate as migrate_ledger
 
     role = options.role or runtime().connection(LEDGER).login
@@ -179,10 +183,24 @@ def migrate(options: argparse.Namespace) -> int:
         )
     migrate_ledger(runtime().dsn(LEDGER_OWNER), role)
     print("ledger: up to date")
-    for store in load_config().data_map.stores:
+    config = load_config()
+    for store in config.data_map.stores:
         if isinstance(store, DatabaseMap):
             runtime().database(store.store).migrate_workspace()
-            print(f"{store.store}: schema {grants.WORK_SCHEMA} is up to date")
+            count = runtime().database(store.store).migrate_views(config.policy.purposes)
+            print(f"{store.store}: schema {grants.WORK_SCHEMA} and {count} views are up to date")
+    return 0
+
+
+def views(options: argparse.Namespace) -> int:
+    """Print the SQL of the views through which the platform's jobs read; ``migrate`` makes them."""
+    config = load_config()
+    names = [s.store for s in config.data_map.stores if isinstance(s, DatabaseMap)]
+    if options.store not in (None, *names):
+        raise _RefusedError(f"store {options.store!r} is no database; write one of {', '.join(names)}")
+    for name in [options.store] if options.store else names:
+        statements = runtime().database(name).view_statements(config.policy.purposes)
+        print("\n".join([f"-- {name}: made from the data map; `migrate` runs it.", *statements]))
     return 0
 
 
@@ -225,7 +243,7 @@ def print_grants(options: argparse.Namespace) -> int:
         )
     for store in chosen:
         if isinstance(store, DatabaseMap):
-            print(grants.database_grants(store, config.policy.rules, options.role))
+            print(grants.database_grants(store, config.policy.rules, options.role, config.policy.purposes))
         else:
             document = grants.s3_policy(store) if store.kind == "s3" else grants.gcs_role(store)
             title = f"{store.store}: {'IAM policy' if store.kind == 's3' else 'Cloud Storage roles'}"
@@ -270,6 +288,8 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--as-of", type=_instant, default=datetime.now(UTC), help="an instant; now by default")
     sub = add("migrate", migrate)
     sub.add_argument("--role", help="the database role of the DAGs; by default the ledger connection's login")
+    sub = add("views", views)
+    sub.add_argument("--store", help="only this database")
     sub = add("docs", docs)
     sub.add_argument("--check", action="store_true", help="change nothing, fail when the page is not current")
     add("pools", pools)

@@ -17,17 +17,27 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, urlencode
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from mypy_boto3_s3 import S3Client
+
     from include.privacy.ledger import Ledger
+    from include.privacy.letters.rendering import Letters
+    from include.privacy.mail import MailPort
     from include.privacy.policy.data_map import BucketMap, StoreMap
     from include.privacy.policy.loading import Config
+    from include.privacy.stores.archive_bucket import ArchiveBucket
     from include.privacy.stores.doorbell import Doorbell
     from include.privacy.stores.postbox import Postbox
     from include.privacy.stores.postgres import PostgresStore
+    from include.privacy.stores.protocol import ExportStore
     from include.privacy.stores.s3 import S3Store
 
 LEDGER = "privacy_ledger"
 LEDGER_OWNER = "privacy_ledger_owner"
+SENDGRID = "sendgrid"
 MASTER_KEY = "privacy_master_key"
+SUPPRESSION_KEY = "privacy_suppression_key"
+TRANSMISSION_KEY = "privacy_transmission_key"
 REQUEST_QUEUE = "request_queue"
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -134,6 +144,39 @@ class Runtime:
             raise TypeError(f"store {name!r} is a database, not a bucket")
         return cast("S3Store", self._once(("store", name), lambda: self._bucket(store)))
 
+    def archives(self) -> ArchiveBucket:
+        """The bucket for archives. Its connection's extra names the KMS key (``kms_key_id``)."""
+        from include.privacy.policy.data_map import BucketMap
+        from include.privacy.stores.archive_bucket import ArchiveBucket
+
+        mapped = next((s for s in self.stores() if isinstance(s, BucketMap) and s.archives), None)
+        if mapped is None:
+            raise LookupError("no bucket of the data map has `archives:`; map one (config/data_map/)")
+        key = self.connection(mapped.connection).extra.get("kms_key_id")
+        if not key:
+            raise UnusableConnectionError(
+                f"connection {mapped.connection!r}: extra needs kms_key_id, the id, ARN or alias of a KMS key"
+            )
+        return cast(
+            "ArchiveBucket",
+            self._once("archives", lambda: ArchiveBucket(mapped, self._s3(mapped.connection), str(key))),
+        )
+
+    def transmission_key(self) -> tuple[Ed25519PrivateKey, str]:
+        """The key that signs archives sent to another service, and its id (Art. 20(2) GDPR)."""
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+        info = self.connection(TRANSMISSION_KEY)
+        raw = _key(info.password or "", "the transmission key", f"as password of connection {info.conn_id!r}")
+        return Ed25519PrivateKey.from_private_bytes(raw), info.login or "1"
+
+    def export_stores(self) -> tuple[ExportStore, ...]:
+        """Every store that holds data of single people, in the order of the data map."""
+        from include.privacy.policy.data_map import BucketMap
+
+        holding = [s for s in self.stores() if not (isinstance(s, BucketMap) and not s.content)]
+        return tuple(self.store(s.store) for s in holding)
+
     def ledger(self) -> Ledger:
         """The ledger, as the role that DAGs use."""
         return cast("Ledger", self._once("ledger", self._ledger))
@@ -151,6 +194,17 @@ class Runtime:
         return cast(
             "Postbox", self._once("postbox", lambda: Postbox(self.dsn(root.connection), root.schema_))
         )
+
+    def letters(self) -> Letters:
+        """Writes letters to people, from ``config/letters/``."""
+        from include.privacy.letters.rendering import Letters
+
+        config = self.config()
+        return cast("Letters", self._once("letters", lambda: Letters(config.letters, config.policy.timezone)))
+
+    def mail(self) -> MailPort:
+        """Sends letters, through SendGrid."""
+        return cast("MailPort", self._once("mail", self._sendgrid))
 
     def doorbell(self) -> Doorbell:
         """The queue that wakes the intake."""
@@ -173,16 +227,13 @@ class Runtime:
     def master_key(self) -> bytes:
         """The 32 bytes that wrap the ledger's keys: PRIVACY_MASTER_KEY, or the connection's password."""
         text = os.environ.get("PRIVACY_MASTER_KEY") or self.connection(MASTER_KEY).password or ""
-        try:
-            key = base64.b64decode(text, validate=True)
-        except binascii.Error:
-            key = b""
-        if len(key) != 32:
-            raise UnusableConnectionError(
-                "the master key must be 32 bytes in base64 (openssl rand -base64 32), in PRIVACY_MASTER_KEY "
-                f"or as password of connection {MASTER_KEY!r}"
-            )
-        return key
+        where = f"in PRIVACY_MASTER_KEY or as password of connection {MASTER_KEY!r}"
+        return _key(text, "the master key", where)
+
+    def suppression_key(self) -> bytes:
+        """The 32 bytes that mark contacts on the suppression list; the platform's jobs have the same."""
+        text = self.connection(SUPPRESSION_KEY).password or ""
+        return _key(text, "the suppression key", f"as password of connection {SUPPRESSION_KEY!r}")
 
     def dsn(self, conn_id: str) -> str:
         """PostgreSQL URL of a connection. TLS with a verified certificate unless on this machine."""
@@ -203,29 +254,59 @@ class Runtime:
         host = f"[{found.host}]" if ":" in found.host else found.host
         return f"postgresql://{user}{password}@{host}:{found.port or 5432}/{quote(found.schema)}{query}"
 
+    def _s3(self, conn_id: str) -> S3Client:
+        from include.privacy.stores.s3 import s3_client
+
+        info = self.connection(conn_id)
+        return s3_client(
+            region=info.extra.get("region_name"),
+            endpoint_url=_safe_endpoint(info),
+            access_key=info.login,
+            secret_key=info.password,
+        )
+
     def _bucket(self, store: BucketMap) -> Any:
         info = self.connection(store.connection)
         endpoint = _safe_endpoint(info)
         if store.kind == "s3":
-            from include.privacy.stores.s3 import S3Store, s3_client
+            from include.privacy.stores.s3 import S3Store
 
-            client = s3_client(
-                region=info.extra.get("region_name"),
-                endpoint_url=endpoint,
-                access_key=info.login,
-                secret_key=info.password,
-            )
-            return S3Store(store, client, batch_log=self.ledger())
+            return S3Store(store, self._s3(store.connection), batch_log=self.ledger())
         from include.privacy.stores.gcs import GcsStore, gcs_client
 
         google = gcs_client(project=info.extra.get("project"), endpoint_url=endpoint)
         return GcsStore(store, google, batch_log=self.ledger())
+
+    def _sendgrid(self) -> MailPort:
+        from include.privacy.mail.sendgrid import SendGridMail
+
+        info = self.connection(SENDGRID)
+        head = self.config().letters.head
+        try:
+            return SendGridMail(
+                info.password or "",
+                head.sender,
+                reply_to=head.privacy_contact.address,
+                endpoint_url=_safe_endpoint(info),
+            )
+        except ValueError as error:
+            raise UnusableConnectionError(f"connection {SENDGRID!r}: {error}") from None
 
     def _once(self, key: object, make: Callable[[], Any]) -> Any:
         with self._lock:
             if key not in self._made:
                 self._made[key] = make()
             return self._made[key]
+
+
+def _key(text: str, what: str, where: str) -> bytes:
+    try:
+        key = base64.b64decode(text, validate=True)
+    except binascii.Error:
+        key = b""
+    if len(key) != 32:
+        raise UnusableConnectionError(f"{what} must be 32 bytes in base64 (openssl rand -base64 32), {where}")
+    return key
 
 
 def _safe_endpoint(info: ConnectionInfo) -> str | None:

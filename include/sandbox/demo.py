@@ -27,6 +27,7 @@ from include.sandbox.objects import sqs_client
 from include.sandbox.platform.app import request_erasure
 from include.sandbox.platform.people import MARKERS
 from include.sandbox.processes import SandboxError
+from include.sandbox.processors import SENDGRID
 from include.sandbox.report import what_was_done, what_was_found, where_to_look
 from include.sandbox.results import open_breaches, read_lines, read_requests
 from include.sandbox.world import World, stop_world
@@ -95,7 +96,7 @@ def run(people: int, folder: Path, story: Story) -> bool:
     ]
     print(what_was_done(read_lines(world.dsn("ledger")), read_requests(world.dsn("ledger"))))
     print(what_was_found(checks))
-    print(where_to_look(airflow))
+    print(where_to_look(airflow, world.processor_endpoints[SENDGRID]))
     print(
         f"\n{platform.seeded.people:,} people and {platform.seeded.attempts:,} attempts;"
         f" {story.seconds:.0f} s from nothing to proof."

@@ -1,9 +1,10 @@
 """S3 and SQS on 127.0.0.1 by ministack, and the clients and fixtures-to-be that go with them.
 
 ministack stores what it is given and enforces versioning, Object Lock and legal holds; it checks no
-credentials, stores bucket policies without applying them and runs no lifecycle rules. It keeps its
-state in memory: a restart begins empty. ``LastModified`` cannot be set through its API; start the
-server under libfaketime, or give objects a capture time of their own (manifest, metadata, key).
+credentials but those of signed links, stores bucket policies without applying them and runs no
+lifecycle rules. It keeps its state in memory: a restart begins empty. ``LastModified`` cannot be set
+through its API; start the server under libfaketime, or give objects a capture time of their own
+(manifest, metadata, key).
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ SERVICES = "s3,sqs,sts,kms,iam,rds"
 QUEUE = "privacy-requests"
 DEAD_LETTERS = "privacy-requests-dead-letters"
 MAX_RECEIVES = 50
+ARCHIVE_KEY = "alias/privacy-archives"
 
 
 def start_objects(table: ProcessTable, *, tied: bool = False) -> tuple[Running, str]:
@@ -50,6 +52,8 @@ def start_objects(table: ProcessTable, *, tied: bool = False) -> tuple[Running, 
         # Its IoT listener ignores BIND_HOST and opens 8883 on every interface.
         "IOT_MTLS_ENABLED": "0",
         "MINISTACK_REGION": REGION,
+        # Signed links are the one thing whose signature it checks, against its own secret.
+        "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
         "SERVICES": SERVICES,
         "LOG_LEVEL": "WARNING",
         "S3_PERSIST": "0",
@@ -118,6 +122,19 @@ def create_bucket(s3: S3Client, name: str, *, versioning: bool = True, object_lo
     if versioning and not object_lock:
         s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
     return name
+
+
+def create_key(endpoint: str, alias: str = ARCHIVE_KEY) -> str:
+    """A KMS key under that alias (idempotent); returns the alias, which S3 takes as a key's id.
+
+    ministack stores the id beside the object and encrypts nothing.
+    """
+    kms = boto3.client("kms", **_arguments(endpoint))
+    known = {found["AliasName"] for found in kms.list_aliases()["Aliases"]}
+    if alias not in known:
+        key = kms.create_key(Description="archives of privacy requests")["KeyMetadata"]["KeyId"]
+        kms.create_alias(AliasName=alias, TargetKeyId=key)
+    return alias
 
 
 def empty_bucket(s3: S3Client, name: str) -> None:

@@ -30,7 +30,14 @@ SUPERUSER = "postgres"
 OWNERS = {"accounts": "platform", "practice": "platform", "ledger": "ledger_owner", "airflow": "airflow"}
 DAG_ROLE = "privacy_dags"
 DAG_DATABASES = ("accounts", "practice", "ledger")
-ROLES = (SUPERUSER, "platform", DAG_ROLE, "ledger_owner", "airflow")
+# The platform's jobs, one for each purpose; they see the views of config/data_map and no table.
+JOB_ROLES = ("platform_recommender", "platform_analytics", "platform_marketing")
+ROLES = (SUPERUSER, "platform", DAG_ROLE, "ledger_owner", "airflow", *JOB_ROLES)
+
+# A killed scheduler's session outlives it: the workers it forked hold the socket open. Its open transaction
+# would keep a run locked for ever, and other schedulers pass over locked runs without a word. Twice the
+# time after which a silent scheduler counts as dead ([scheduler] scheduler_health_check_threshold).
+METADATA_IDLE_IN_TRANSACTION = "60s"
 
 SETTINGS = {
     "listen_addresses": HOST,
@@ -147,7 +154,10 @@ def create_server(folder: Path, *, durable: bool = True, tied: bool = False) -> 
 
 
 def create_roles_and_databases(server: PostgresServer) -> None:
-    """The four databases and their owners; nobody but the owner and the DAGs' role may connect."""
+    """The four databases and their owners; nobody but the owner and the DAGs' role may connect.
+
+    The grants of the data map let the jobs in where they have views.
+    """
     with psycopg.connect(server.dsn(), autocommit=True) as conn:
         for role in ROLES:
             if role != SUPERUSER:
@@ -156,6 +166,11 @@ def create_roles_and_databases(server: PostgresServer) -> None:
                         sql.Identifier(role), sql.Literal(server.passwords[role])
                     )
                 )
+        conn.execute(
+            sql.SQL("ALTER ROLE airflow SET idle_in_transaction_session_timeout = {}").format(
+                sql.Literal(METADATA_IDLE_IN_TRANSACTION)
+            )
+        )
         for name, owner in OWNERS.items():
             database = sql.Identifier(name)
             conn.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(database, sql.Identifier(owner)))

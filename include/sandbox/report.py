@@ -85,7 +85,7 @@ def what_was_found(checks: Sequence[Check]) -> str:
     return "\n".join(["\nWhat the stores say (asked without the engine)", table(columns, rows), verdict])
 
 
-def where_to_look(airflow: Airflow) -> str:
+def where_to_look(airflow: Airflow, mailbox: str) -> str:
     """Addresses, login and commands."""
     ledger = "source .sandbox/env; psql ledger -c 'TABLE ledger.evidence'"
     return "\n".join(
@@ -93,6 +93,7 @@ def where_to_look(airflow: Airflow) -> str:
             "\nWhere to look",
             f"  Airflow   {airflow.url}   login: {airflow.user} / {airflow.password}",
             f"  Ledger    {ledger}",
+            f"  Mailbox   {mailbox}   every letter that was sent; also .sandbox/mailbox/*.eml",
             "  Shell     source .sandbox/env; then airflow, psql and boto3 talk to this world",
             "  Logs      .sandbox/logs and .sandbox/airflow/logs",
             "  Stop      make stop",

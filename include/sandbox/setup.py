@@ -23,7 +23,7 @@ from include.privacy.policy.grants import database_grants
 from include.privacy.policy.loading import load_config
 from include.sandbox.airflow import Airflow, configure, run_command
 from include.sandbox.gcs import gcs_client
-from include.sandbox.objects import create_bucket, s3_client
+from include.sandbox.objects import create_bucket, create_key, s3_client
 from include.sandbox.platform.backups import BackupReport, write_backups
 from include.sandbox.platform.content import ContentReport, upload_content
 from include.sandbox.platform.seed import SeedReport, create_schema, seed
@@ -38,6 +38,7 @@ CONTENT, BACKUPS, BACKUP_COPY = (
     "practice-engine-backups",
     "practice-engine-backups-copy",
 )
+ARCHIVES = "practice-engine-privacy-archives"
 SOFT_DELETE_SECONDS = 7 * 24 * 3600  # Google's default
 # The oldest archives are just past the target of 170 days. Google keeps what is deleted 7 days longer,
 # so anything older than 173 days could no longer be gone for good within the promised 180.
@@ -91,10 +92,12 @@ def fill(world: World, say: Say, people: int, as_of: datetime) -> Platform:
 
 
 def create_buckets(world: World) -> None:
-    """The three buckets, versioned; GCS with the soft delete that Google switches on for every bucket."""
+    """The four buckets, versioned; GCS with the soft delete that Google switches on for every bucket."""
     s3 = s3_client(world.s3_endpoint)
     create_bucket(s3, CONTENT)
     create_bucket(s3, BACKUPS)
+    create_bucket(s3, ARCHIVES)
+    create_key(world.s3_endpoint)
     google = gcs_client(world.gcs_endpoint)
     copy = google.bucket(BACKUP_COPY)
     copy.versioning_enabled = True
@@ -125,7 +128,7 @@ def apply_grants(world: World) -> None:
     config = load_config()
     for store in config.data_map.stores:
         if isinstance(store, DatabaseMap):
-            statements = database_grants(store, config.policy.rules, DAG_ROLE)
+            statements = database_grants(store, config.policy.rules, DAG_ROLE, config.policy.purposes)
             with psycopg.connect(world.dsn(store.store), autocommit=True) as conn:
                 conn.execute(statements.encode())
 

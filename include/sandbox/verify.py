@@ -32,7 +32,7 @@ ACCOUNT_COLUMNS = (
     ("gateway_customers", "account_id"), ("subscriptions", "account_id"), ("invoices", "account_id"),
     ("consents", "account_id"), ("policy_acceptances", "account_id"), ("support_tickets", "account_id"),
     ("verification_tokens", "account_id"), ("account_audit", "account_id"), ("privacy_inbox", "account_id"),
-    ("privacy_outbox", "account_id"),
+    ("privacy_outbox", "account_id"), ("privacy_restrictions", "account_id"),
 )  # fmt: skip
 EMAIL_COLUMNS = (
     ("accounts", "email"), ("former_emails", "email"), ("invoices", "billing_email"),
@@ -46,7 +46,7 @@ PRACTICE_COLUMNS = (
     ("sessions", "learner_id"), ("mentor_reviews", "learner_id"), ("mentor_reviews", "mentor_id"),
     ("comments", "author_id"), ("comment_reactions", "learner_id"), ("exercise_ratings", "learner_id"),
     ("practice_plans", "learner_id"), ("plan_revisions", "author_id"), ("invitations", "inviter_id"),
-    ("access_log", "account_id"), ("leaderboard", "account_id"),
+    ("access_log", "account_id"), ("leaderboard", "account_id"), ("privacy_restrictions", "account_id"),
 )  # fmt: skip
 
 ATTEMPTS_OF = "SELECT count(*) FROM attempts WHERE learner_id = ANY(%s)"

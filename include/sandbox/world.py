@@ -1,4 +1,4 @@
-"""The embedded world: PostgreSQL, S3 with SQS, and GCS on 127.0.0.1, for the demo and the tests.
+"""The embedded world: PostgreSQL, S3 with SQS, GCS and the processors on 127.0.0.1.
 
 ``start_world(folder)`` … ``stop_world(folder)``; ``with World(folder) as world:`` does both. What runs
 is in ``<folder>/state.json``, what others need to reach it in ``world.env`` and ``<folder>/env``.
@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from include.sandbox import gcs, objects, postgres
+from include.sandbox import gcs, objects, postgres, processors
 from include.sandbox.processes import ProcessTable, SandboxError, wait_until
 
 log = logging.getLogger(__name__)
@@ -44,9 +44,12 @@ class World:
         self.postgres: postgres.PostgresServer
         self.s3_endpoint = ""
         self.gcs_endpoint = ""
+        self.processor_endpoints: dict[str, str] = {}
+        self.processor_keys: dict[str, str] = {}
         self.queue_url = ""
         self.dead_letter_url = ""
         self.master_key = ""
+        self.suppression_key = ""
 
     def __enter__(self) -> World:
         return self.start()
@@ -86,15 +89,22 @@ class World:
     def _start(self) -> None:
         objects_process, self.s3_endpoint = objects.start_objects(self.table, tied=self.tied)
         gcs_process, self.gcs_endpoint = gcs.start_gcs(self.table, root=ROOT, tied=self.tied)
+        # SendGrid's keys begin like this.
+        self.processor_keys = {processors.SENDGRID: f"SG.{secrets.token_urlsafe(32)}"}
+        processors_process, self.processor_endpoints = processors.start_processors(
+            self.table, self.processor_keys, root=ROOT, tied=self.tied
+        )
         self.postgres = postgres.create_server(self.folder, durable=self.durable, tied=self.tied)
         self.postgres.start(self.table)
         postgres.create_roles_and_databases(self.postgres)
         wait_until(lambda: objects.answers(self.s3_endpoint), process=objects_process, seconds=60)
         wait_until(lambda: gcs.answers(self.gcs_endpoint), process=gcs_process, seconds=60)
+        wait_until(lambda: processors.ready(self.processor_endpoints), process=processors_process, seconds=60)
         sqs = objects.sqs_client(self.s3_endpoint)
         self.dead_letter_url = objects.create_queue(sqs, objects.DEAD_LETTERS)
         self.queue_url = objects.create_queue(sqs, dead_letters=self.dead_letter_url)
         self.master_key = base64.b64encode(secrets.token_bytes(32)).decode()
+        self.suppression_key = base64.b64encode(secrets.token_bytes(32)).decode()
         self.table.update(world=self._facts())
         write_env(self.folder / "env", self.env)
 
@@ -107,9 +117,12 @@ class World:
             "postgres": server,
             "s3_endpoint": self.s3_endpoint,
             "gcs_endpoint": self.gcs_endpoint,
+            "processor_endpoints": self.processor_endpoints,
+            "processor_keys": self.processor_keys,
             "queue_url": self.queue_url,
             "dead_letter_url": self.dead_letter_url,
             "master_key": self.master_key,
+            "suppression_key": self.suppression_key,
         }
 
     def stop(self) -> None:
@@ -152,9 +165,12 @@ class World:
                 "privacy_ledger": self._database("ledger", postgres.DAG_ROLE),
                 "privacy_ledger_owner": self._database("ledger", "ledger_owner"),
                 "user_content_s3": self._aws(),
+                "privacy_archives": self._aws(kms_key_id=objects.ARCHIVE_KEY),
                 "backups_s3": self._aws(),
                 "backups_gcs": {"conn_type": "google_cloud_platform", "extra": google},
                 "request_queue": queue,
+                "privacy_suppression_key": {"conn_type": "generic", "password": self.suppression_key},
+                "sendgrid": self._processor(processors.SENDGRID),
             }.items()
         }
         return env | {
@@ -178,6 +194,7 @@ class World:
             ),
             "PLATFORM_ACCOUNTS_DSN": self.dsn("accounts", "platform"),
             "PLATFORM_PRACTICE_DSN": self.dsn("practice", "platform"),
+            "PLATFORM_SUPPRESSION_KEY": self.suppression_key,
         }
 
     def _database(self, database: str, role: str) -> dict[str, Any]:
@@ -190,6 +207,10 @@ class World:
             "password": server.passwords[role],
             "schema": database,
         }
+
+    def _processor(self, name: str) -> dict[str, Any]:
+        endpoint = {"endpoint_url": self.processor_endpoints[name]}
+        return {"conn_type": "generic", "password": self.processor_keys[name], "extra": endpoint}
 
     def _aws(self, **extra: str) -> dict[str, Any]:
         return {
@@ -212,7 +233,9 @@ def open_world(folder: Path) -> World:
     """
     world = World(folder)
     facts = world.table.read().get("world")
-    missing = {"postgres", "objects", "gcs"} - {process.name for process in world.table.running()}
+    missing = {"postgres", "objects", "gcs", "processors"} - {
+        process.name for process in world.table.running()
+    }
     if not facts or missing:
         raise SandboxError(
             f"No complete world runs in {folder} (missing: {', '.join(sorted(missing))}). Run make demo."
@@ -222,8 +245,10 @@ def open_world(folder: Path) -> World:
     paths = {"data": Path(server["data"]), "binaries": Path(server["binaries"])}
     world.postgres = postgres.PostgresServer(**{**server, **paths, "user": user})
     world.s3_endpoint, world.gcs_endpoint = facts["s3_endpoint"], facts["gcs_endpoint"]
+    world.processor_endpoints = facts["processor_endpoints"]
+    world.processor_keys = facts["processor_keys"]
     world.queue_url, world.dead_letter_url = facts["queue_url"], facts["dead_letter_url"]
-    world.master_key = facts["master_key"]
+    world.master_key, world.suppression_key = facts["master_key"], facts["suppression_key"]
     return world
 
 
@@ -248,7 +273,7 @@ def _quoted(value: str) -> str:
 
 def _clear(folder: Path) -> None:
     postgres.remove_data(folder)
-    for name in ("objects", "gcs", "logs"):
+    for name in ("objects", "gcs", "mailbox", "logs"):
         shutil.rmtree(folder / name, ignore_errors=True)
     for name in ("state.json", "env"):
         (folder / name).unlink(missing_ok=True)

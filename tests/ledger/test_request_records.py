@@ -55,12 +55,12 @@ def test_requests_that_joined_have_their_own_letters_and_closed_ones_none(ledger
 
 def test_an_archive_is_on_record_before_it_is_written_and_until_it_is_gone(ledger: Ledger) -> None:
     request = receive(ledger, "42", right="access")
-    lost = ledger.intend_archive(request, "archives", "a/1", AS_OF, AS_OF + 7 * DAY)
+    lost = ledger.intend_archive(request, "archives", AS_OF, AS_OF + 7 * DAY)
     assert ledger.expired_archives(AS_OF) == []
-    kept = ledger.intend_archive(request, "archives", "a/2", AS_OF, AS_OF + 7 * DAY)
+    kept = ledger.intend_archive(request, "archives", AS_OF, AS_OF + 7 * DAY)
     assert [row.id for row in ledger.expired_archives(AS_OF)] == [lost], "the interrupted one is replaced"
     ledger.record_archive_deleted(lost, AS_OF)
-    ledger.record_archive(kept, 5_000, bytes(32))
+    ledger.record_archive(kept, "archives/1.zip", "v1", 5_000, "0" * 64)
     assert ledger.expired_archives(AS_OF + 6 * DAY) == []
     assert ledger.revoke_archives(request, AS_OF + DAY, "revoked") == 1
     assert [row.id for row in ledger.expired_archives(AS_OF + DAY)] == [kept]

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from include.privacy.policy.loading import ROOT
 from include.privacy.policy.promises import PROMISES
 
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -188,6 +189,8 @@ def write(
 ) -> Path:
     """The configuration as files; anything not given is the sound one."""
     (folder / "data_map").mkdir(parents=True, exist_ok=True)
+    if not (folder / "letters").exists():
+        (folder / "letters").symlink_to(ROOT / "config" / "letters")
     files = {
         "policy.yaml": policy_value or policy(),
         "calendar.yaml": calendar_value or calendar(),

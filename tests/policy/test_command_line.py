@@ -53,7 +53,9 @@ def names(world: World) -> Iterator[dict[str, str]]:
     for store in config.data_map.stores:
         if isinstance(store, DatabaseMap):
             with psycopg.connect(world.dsn(names[store.connection]), autocommit=True) as admin:
-                admin.execute(database_grants(store, config.policy.rules, ROLE).encode())
+                admin.execute(
+                    database_grants(store, config.policy.rules, ROLE, config.policy.purposes).encode()
+                )
     yield names
     for name in names.values():
         world.postgres.drop_database(name)
@@ -197,6 +199,16 @@ def test_migrating_twice_is_harmless(live: Runtime, run: Run) -> None:
     assert code == 0
     assert out.splitlines()[0] == "ledger: up to date"
     assert sum("privacy_work" in line for line in out.splitlines()) == 2
+
+
+def test_the_views_of_the_jobs_are_printed_and_a_bucket_has_none(live: Runtime, run: Run) -> None:
+    code, out, _ = run("views", "--store", "practice")
+    assert code == 0
+    assert 'CREATE OR REPLACE VIEW "for_personalize_content"."learners" WITH (security_barrier = true)' in out
+    assert "for_marketing" not in out
+    code, _, err = run("views", "--store", "backups_s3")
+    assert code == 1
+    assert "is no database; write one of practice, accounts" in err
 
 
 def test_pools_are_what_airflow_imports(run: Run) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from include.privacy.policy.data_map import BucketMap
+from include.privacy.policy.data_map import BucketMap, DatabaseMap
 from include.privacy.policy.grants import WORK_SCHEMA, database_grants, gcs_role, pools, s3_policy
-from include.privacy.policy.loading import Config, load_config
+from include.privacy.policy.loading import ROOT, Config, load_config
 from include.privacy.stores.postgres import joins
 from tests.policy import configs
 
@@ -32,6 +32,24 @@ def test_a_table_gets_the_verbs_that_its_dispositions_need(config: Config) -> No
     assert 'GRANT SELECT, UPDATE, DELETE ON "public"."posts" TO "dags";' in sql
     assert 'GRANT SELECT, UPDATE, DELETE ON "public"."accounts" TO "dags";' in sql
     assert not any('"plans"' in line for line in sql)
+
+
+def test_the_tables_of_the_contract_and_of_the_views_are_granted_and_the_roles_of_the_jobs_made() -> None:
+    config = load_config(ROOT / "config")
+    purposes = config.policy.purposes
+    practice, accounts = config.data_map["practice"], config.data_map["accounts"]
+    assert isinstance(practice, DatabaseMap)
+    assert isinstance(accounts, DatabaseMap)
+    sql = database_grants(practice, (), "dags", purposes)
+    assert 'GRANT SELECT, INSERT, DELETE ON "public"."privacy_restrictions" TO "dags";' in sql
+    assert 'GRANT SELECT ON "public"."exercises" TO "dags";' in sql, "a view reads with its owner's rights"
+    assert 'CREATE SCHEMA IF NOT EXISTS "for_personalize_content" AUTHORIZATION "dags";' in sql
+    assert 'CREATE ROLE "platform_recommender" NOLOGIN' in sql
+    assert "platform_marketing" not in sql
+    assert "SEQUENCES" not in sql
+    sql = database_grants(accounts, (), "dags", purposes)
+    assert 'GRANT SELECT, INSERT, DELETE ON "public"."suppressed_contacts" TO "dags";' in sql
+    assert "platform_recommender" not in sql
 
 
 def test_names_are_quoted(config: Config) -> None:

@@ -36,6 +36,7 @@ CONTENT, BACKUPS, COPY = (
     "practice-engine-backups",
     "practice-engine-backups-copy",
 )
+ARCHIVES = "practice-engine-privacy-archives"
 
 RUNS: set[str] = set()
 """The DAGs that this session has run."""
@@ -60,11 +61,24 @@ def airflow() -> Iterator[Any]:
     from airflow.utils.db import initdb
 
     initdb()
+    from airflow.dag_processing import dagbag
     from airflow.dag_processing.dagbag import BundleDagBag
 
     bag = BundleDagBag(dag_folder=str(ROOT), bundle_path=str(ROOT), bundle_name="privacy")
     assert not bag.import_errors
-    yield bag
+    # dag.test() parses and stores the whole bundle at every call; it does not change in a session.
+    stored: set[str] = set()
+    store = dagbag.sync_bag_to_db
+
+    def store_once(given: Any, bundle: str, *more: Any, **options: Any) -> None:
+        if bundle not in stored:
+            store(given, bundle, *more, **options)
+            stored.add(bundle)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dagbag, "sync_bag_to_db", store_once)
+        patch.setattr(dagbag, "BundleDagBag", lambda **_: bag)
+        yield bag
     shutil.rmtree(HOME, ignore_errors=True)
 
 
@@ -81,11 +95,11 @@ def ledger_template(world: World) -> str:
 
 @pytest.fixture(scope="session")
 def buckets(world: World, platform_template: Platform, s3_client: Any, gcs_client: Any) -> None:
-    """The platform's three buckets with their backups."""
+    """The platform's three buckets with their backups, and ours for archives."""
     from include.sandbox.objects import create_bucket
     from include.sandbox.platform.backups import write_backups
 
-    for name in (CONTENT, BACKUPS):
+    for name in (CONTENT, BACKUPS, ARCHIVES):
         create_bucket(s3_client, name)
     copy = gcs_client.bucket(COPY)
     copy.versioning_enabled = True

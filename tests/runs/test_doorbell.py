@@ -6,7 +6,9 @@ import asyncio
 import json
 import logging
 import sys
+from collections.abc import Iterator
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -15,6 +17,14 @@ from tests.runs.conftest import ROOT
 sys.path.append(str(ROOT / "plugins"))
 
 GOOD = "7f9b1c1e-6c7e-4b52-9d53-0c3f5c9a2b11"
+
+
+@pytest.fixture
+def dead_letters(sqs_client: Any) -> Iterator[str]:
+    """A queue of this test's own for what is malformed."""
+    url = sqs_client.create_queue(QueueName=f"test-{uuid4().hex[:12]}")["QueueUrl"]
+    yield url
+    sqs_client.delete_queue(QueueUrl=url)
 
 
 @pytest.mark.parametrize(
@@ -39,12 +49,11 @@ def test_a_malformed_message_is_refused_without_being_quoted(body: str) -> None:
 
 
 def test_a_message_is_deleted_only_once_its_event_is_stored(
-    world: Any, sqs_client: Any, queue_url: str, monkeypatch: pytest.MonkeyPatch
+    world: Any, sqs_client: Any, queue_url: str, dead_letters: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from airflow.triggers.shared_stream import AdvanceItem, AdvanceOutcome
     from privacy_doorbell import SqsDoorbell
 
-    dead_letters = sqs_client.create_queue(QueueName="doorbell-dead-letters")["QueueUrl"]
     connection = json.loads(world.env["AIRFLOW_CONN_REQUEST_QUEUE"])
     connection["extra"] |= {"queue_url": queue_url, "dead_letter_url": dead_letters}
     monkeypatch.setenv("AIRFLOW_CONN_REQUEST_QUEUE", json.dumps(connection))

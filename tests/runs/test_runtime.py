@@ -48,3 +48,25 @@ def test_a_master_key_of_the_wrong_size_is_refused(text: str, monkeypatch: pytes
     monkeypatch.setenv("PRIVACY_MASTER_KEY", text)
     with pytest.raises(UnusableConnectionError, match="32 bytes"):
         _runtime(conn_type="generic").master_key()
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"password": None}, "API key"),
+        ({"password": "SG.key", "extra": {"endpoint_url": "http://mail.example"}}, "https"),
+        ({"password": "SG.key", "extra": {"endpoint_url": "https:mail"}}, "endpoint_url"),
+    ],
+)
+def test_an_unusable_mail_connection_names_itself_and_not_its_key(
+    fields: dict[str, object], told: str
+) -> None:
+    with pytest.raises(UnusableConnectionError, match=rf"'sendgrid'.*{told}") as refused:
+        _runtime(conn_type="generic", **fields).mail()
+    assert "SG." not in str(refused.value)
+
+
+def test_mail_goes_to_sendgrid_unless_the_connection_says_otherwise() -> None:
+    rt = _runtime(conn_type="generic", password="SG.key")
+    assert rt.mail() is rt.mail()
+    assert rt.letters() is rt.letters()

@@ -50,6 +50,12 @@ def test_only_the_setup_role_is_a_superuser(world: World):
     assert ask(world.dsn("postgres"), query) == "postgres"
 
 
+def test_the_database_ends_what_a_dead_scheduler_left_open(world: World):
+    query = "SHOW idle_in_transaction_session_timeout"
+    assert ask(world.dsn("airflow", "airflow"), query) == "1min"
+    assert ask(world.dsn("accounts", "platform"), query) == "0", "only Airflow's sessions"
+
+
 def test_a_wrong_password_is_refused(world: World):
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         psycopg.connect(world.dsn("accounts", "platform"), password="wrong")
@@ -118,7 +124,7 @@ def test_a_demo_world_survives_a_database_crash_and_refuses_a_second_start(folde
     seen = open_world(folder)
     assert seen.env == world.env
     pids = [process.pid for process in world.table.running()]
-    assert len(pids) == 3
+    assert len(pids) == 4
     assert stop_world(folder) == []
     assert not any(identity_of(pid) for pid in pids)
     with pytest.raises(SandboxError, match="make demo"):
@@ -139,7 +145,7 @@ def test_a_world_whose_test_run_was_killed_goes_with_it(folder: Path):
     command = [sys.executable, "-c", program, str(folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
     pids = [int(pid) for pid in done.stdout.split()]
-    assert len(pids) == 3, done.stderr
+    assert len(pids) == 4, done.stderr
     _, left = psutil.wait_procs([psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)], timeout=10)
     assert not left
 

@@ -15,9 +15,9 @@ from include.privacy.ledger.rows import ArchiveRow
 
 
 def intend_archive(
-    session: Session, request_id: UUID, store: str, object_key: str, at: datetime, expires_at: datetime
+    session: Session, request_id: UUID, store: str, at: datetime, expires_at: datetime
 ) -> UUID:
-    """An archive is about to be written under this key: on record first, so that none is forgotten.
+    """An archive is about to be written: on record first, so that none is forgotten.
 
     One that an earlier, interrupted try had begun for the request is marked for deletion.
     """
@@ -32,9 +32,6 @@ def intend_archive(
             id=archive_id,
             request_id=request_id,
             store=store,
-            object_key=object_key,
-            size=0,
-            sha256=b"",
             created_at=at,
             expires_at=expires_at,
         )
@@ -42,11 +39,14 @@ def intend_archive(
     return archive_id
 
 
-def record_archive(session: Session, archive_id: UUID, size: int, sha256: bytes) -> None:
-    """The archive is complete: bytes and SHA-256 of the encrypted file."""
+def record_archive(
+    session: Session, archive_id: UUID, object_key: str, object_version: str, size: int, sha256: str
+) -> None:
+    """The archive is complete: where it lies, and bytes and SHA-256 of the encrypted file."""
     record = _load(session, archive_id)
+    record.object_key, record.object_version = object_key, object_version
     record.size, record.sha256 = size, sha256
-    body = {"archive": archive_id, "bytes": size, "sha256": sha256.hex(), "until": record.expires_at}
+    body = {"archive": archive_id, "bytes": size, "sha256": sha256, "until": record.expires_at}
     append_evidence(session, "archive_made", body, request_id=record.request_id)
 
 
@@ -95,6 +95,7 @@ def _row(r: ArchiveRecord) -> ArchiveRow:
         request_id=r.request_id,
         store=r.store,
         object_key=r.object_key,
+        object_version=r.object_version,
         size=r.size,
         sha256=r.sha256,
         created_at=r.created_at,

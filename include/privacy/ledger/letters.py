@@ -48,7 +48,9 @@ def settle_letter(
     at: datetime,
     provider_id: str | None = None,
 ) -> None:
-    """What became of it: ``sent``, ``uncertain`` (to be reconciled), ``rejected`` or ``no_address``."""
+    """What became of it: ``sent``, ``not_sent`` (to be tried again), ``uncertain`` (to be reconciled),
+    ``rejected`` or ``no_address``.
+    """
     record = _load(session, request_id, kind)
     if record.state == state:
         return
@@ -66,9 +68,9 @@ def letters(session: Session, request_id: UUID) -> list[LetterRow]:
 
 
 def unsettled_letters(session: Session, before: datetime) -> list[LetterRow]:
-    """Letters whose fate is unknown since ``before``: uncertain, or claimed by a task that died."""
+    """Letters still to be settled since ``before``: not sent, uncertain, or claimed by a task that died."""
     query = select(LetterRecord).where(
-        LetterRecord.state.in_(("claimed", "uncertain")), LetterRecord.claimed_at <= before
+        LetterRecord.state.in_(("claimed", "not_sent", "uncertain")), LetterRecord.claimed_at <= before
     )
     return [_row(r) for r in session.scalars(query.order_by(LetterRecord.claimed_at))]
 

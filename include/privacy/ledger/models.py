@@ -161,9 +161,10 @@ class ArchiveRecord(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     request_id: Mapped[UUID]
     store: Mapped[str]
-    object_key: Mapped[str]
-    size: Mapped[int] = mapped_column(BigInteger)
-    sha256: Mapped[bytes]
+    object_key: Mapped[str | None]
+    object_version: Mapped[str | None]
+    size: Mapped[int | None] = mapped_column(BigInteger)
+    sha256: Mapped[str | None]
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     deleted_at: Mapped[datetime | None]

@@ -162,14 +162,15 @@ class LetterRow:
 
 @dataclass(frozen=True)
 class ArchiveRow:
-    """An archive made for a request."""
+    """An archive made for a request; without ``object_key`` it was begun and never finished."""
 
     id: UUID
     request_id: UUID
     store: str
-    object_key: str
-    size: int
-    sha256: bytes
+    object_key: str | None
+    object_version: str | None
+    size: int | None
+    sha256: str | None
     created_at: datetime
     expires_at: datetime
     deleted_at: datetime | None

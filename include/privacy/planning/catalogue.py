@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class LiveColumn:
-    """A column; ``type`` as PostgreSQL's ``format_type`` prints it."""
+    """A column; ``type`` as PostgreSQL's ``format_type`` prints it; ``updatable`` by our role."""
 
     name: str
     type: str
     nullable: bool = True
     unique: bool = False
+    updatable: bool = True
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from include.privacy.planning.catalogue import ForeignKey, LiveSchema
 from include.privacy.planning.graph import children_first
 from include.privacy.planning.models import PlanError, Step, Verb
-from include.privacy.policy.data_map import DatabaseMap, ReferencePath, Subject, Table
+from include.privacy.policy.data_map import DatabaseMap, Keep, ReferencePath, Subject, Table
 
 Groups = tuple[tuple[Step, ...], ...]
 
@@ -63,14 +63,16 @@ def cuts_the_link(subject: Subject) -> bool:
     return any(column in subject.erasure.anonymise for column in columns)
 
 
+def kept_because(keep: Keep) -> str:
+    """Basis, reason and end of what the law keeps, as plan, outcome and answer say it."""
+    return f"{keep.basis}: {keep.reason}; until {keep.until.days} days after {keep.until.column}"
+
+
 def _step(table: str, role: str, subject: Subject) -> Step:
     erasure = subject.erasure
     if erasure.delete:
         return Step(table=table, role=role, verb=Verb.delete, path=subject.path)
-    kept = None
-    if erasure.keep:
-        until = erasure.keep.until
-        kept = f"{erasure.keep.basis}: {erasure.keep.reason}; until {until.days} days after {until.column}"
+    kept = kept_because(erasure.keep) if erasure.keep else None
     return Step(
         table=table,
         role=role,

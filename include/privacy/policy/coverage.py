@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from include.privacy.policy.documents import Document, Loc
+from include.privacy.policy.objection import effect_of_objection
 from include.privacy.policy.policy import ObjectAgeRule, Policy, RecordAgeRule, Rule, SubjectLifecycleRule
 from include.privacy.policy.problems import Problem, suggestion
 from include.privacy.policy.promises import Keeper, keepers
@@ -16,6 +17,8 @@ END = "<!-- end of the generated part -->"
 #: The DAGs that carry out rules.
 DATABASE_DAG = "enforce_database_retention"
 BACKUP_DAG = "enforce_backup_retention"
+
+_OBJECTION = {"stop": "stops it at once", "weigh": "is weighed", "none": "is not possible"}
 
 _PAGE = f"""# The promises and what keeps them
 
@@ -87,9 +90,19 @@ def promise_table(policy: Policy) -> str:
         f"What was erased is looked for again after {policy.probe_again_after_days} days.",
         f"The record of a closed request is kept for {policy.request_records_days} days.",
     ]
-    lines += ["", "## Purposes", "", "| purpose | what for | legal basis |", "|---|---|---|"]
     lines += [
-        f"| `{key}` | {_cell(p.title)} | {p.legal_basis.replace('_', ' ')} |"
+        "",
+        "## Purposes",
+        "",
+        "An objection stops the use at once, or restricts it until somebody has weighed it. A reader is the",
+        "database role of the platform's jobs, whose views leave out whoever objected.",
+        "",
+        "| purpose | what for | legal basis | an objection | reader |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| `{key}` | {_cell(p.title)} | {p.legal_basis.replace('_', ' ')} "
+        f"| {_OBJECTION[effect_of_objection(key, p)]} | {f'`{p.reader}`' if p.reader else ''} |"
         for key, p in policy.purposes.items()
     ]
     return "\n".join(lines) + "\n"

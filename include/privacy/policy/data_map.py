@@ -9,9 +9,12 @@ from pydantic import (
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
+    field_validator,
     model_serializer,
     model_validator,
 )
+
+from include.privacy.policy.rectify import History, Rectify
 
 Name = Annotated[str, Field(min_length=1, max_length=63)]
 LegalBasis = Literal[
@@ -22,6 +25,10 @@ LegalBasis = Literal[
     "public_task",
     "legitimate_interests",
 ]
+
+Origin = Literal["provided", "observed", "inferred"]
+STAFF = "staff"
+"""Stands in ``of:`` for employees: such a column is never shown to a customer."""
 
 
 class MapModel(BaseModel):
@@ -38,6 +45,12 @@ class Column(MapModel):
     holds (``email``, ``stripe_customer_id``): such values are frozen before an erasure, found
     through :class:`IdentifierPath`, probed afterwards and kept as keyed tombstones.
     ``unmasked_because`` lets an anonymised or kept row retain a personal column, with a reason.
+
+    For archives: ``description`` explains the column to the person. ``origin`` replaces the table's.
+    ``of`` names the roles whose data the column is, where a row is shared (``sharing.owners`` says
+    what holds without it). ``file_name``: the column that names the file which this bytea column holds.
+    ``rectify``: the column holds a fact (a jsonb document: several) that a person may have corrected.
+    ``history``: it records what such a fact was.
     """
 
     category: Annotated[str, Field(pattern=r"^(user|system)(\.[a-z0-9_]+)*$")]
@@ -45,6 +58,17 @@ class Column(MapModel):
     identifier: str | None = None
     secret: bool = False
     unmasked_because: str | None = None
+    description: str = ""
+    origin: Origin | None = None
+    of: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
+    file_name: Name | None = None
+    rectify: tuple[Rectify, ...] = ()
+    history: History | None = None
+
+    @field_validator("rectify", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, dict) else value
 
     @property
     def personal(self) -> bool:
@@ -154,10 +178,15 @@ class Disposition(MapModel):
 
 
 class Subject(MapModel):
-    """How rows of a table reach a data subject, and what that person's erasure does to them."""
+    """How rows of a table reach a data subject, and what that person's erasure does to them.
+
+    ``origin`` says where the rows come from as seen in this role, whatever their columns say: a review
+    is ``provided`` by its mentor, and for its learner made by somebody else (``inferred``).
+    """
 
     path: Path
     erasure: Disposition
+    origin: Origin | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -172,11 +201,17 @@ class Table(MapModel):
 
     ``subjects`` is keyed by role: a review belongs to its learner *and* its mentor. A table
     without subjects must have no personal column.
+
+    ``origin``: ``provided`` by the person, ``observed`` from what they did, or ``inferred``, which is
+    made about them by us or by others: part of an access archive, never of a portability archive.
+    ``consultations``: each row is one consultation of the person's data, at the instant in that column.
     """
 
     kind: Literal["table", "materialised_view"] = "table"
     description: str = ""
     purposes: tuple[str, ...] = ()
+    origin: Origin = "observed"
+    consultations: Name | None = None
     subjects: dict[Name, Subject] = Field(default_factory=dict)
     columns: dict[Name, Column]
 
@@ -234,6 +269,7 @@ class ContentPrefix(MapModel):
     prefix: Annotated[str, Field(pattern=r"^([A-Za-z0-9._-]+/)*\{subject\}/$")]
     category: str
     purposes: tuple[str, ...]
+    origin: Origin = "provided"
     description: str = ""
 
 
@@ -260,6 +296,34 @@ class BackupPrefix(MapModel):
     description: str = ""
 
 
+class ArchivePrefix(MapModel):
+    """Archives that answer access and portability requests: expire as a whole, by their LastModified."""
+
+    prefix: Annotated[str, Field(pattern=r"^([A-Za-z0-9._-]+/)+$")]
+    lifecycle: Literal["manage", "audit"] = "audit"
+    category: str = "user"
+    purposes: tuple[str, ...] = ()
+    description: str = ""
+
+    @property
+    def captured_at(self) -> tuple[Literal["last_modified"], ...]:
+        """We write them ourselves and nobody copies them: the store's own time is the right one."""
+        return ("last_modified",)
+
+    @property
+    def manifest(self) -> str:
+        """None: each archive is one object."""
+        return ""
+
+    @property
+    def key_date(self) -> None:
+        """None: keys say nothing."""
+        return
+
+
+AgedPrefix = BackupPrefix | ArchivePrefix
+
+
 class BucketMap(MapModel):
     """A bucket in S3 or Google Cloud Storage."""
 
@@ -270,6 +334,12 @@ class BucketMap(MapModel):
     bucket: Annotated[str, Field(min_length=3)]
     content: tuple[ContentPrefix, ...] = ()
     backups: tuple[BackupPrefix, ...] = ()
+    archives: tuple[ArchivePrefix, ...] = ()
+
+    @property
+    def aged(self) -> tuple[AgedPrefix, ...]:
+        """The prefixes whose objects expire by age."""
+        return (*self.backups, *self.archives)
 
 
 StoreMap = DatabaseMap | BucketMap

@@ -43,10 +43,7 @@ def field_name(loc: Loc) -> str:
 
 
 def read_document(path: Path, name: str | None = None) -> tuple[Document, list[Problem]]:
-    """Parse one YAML file. A file that cannot be read or parsed is a problem, not an exception.
-
-    Written twice, a key silently loses its first value in YAML; here that is a problem too.
-    """
+    """Parse one YAML file. A file that cannot be read or parsed is a problem, not an exception."""
     file = name or str(path)
     empty = Document(file)
     try:
@@ -59,6 +56,15 @@ def read_document(path: Path, name: str | None = None) -> tuple[Document, list[P
         return empty, [
             empty.problem((), f"the file cannot be read ({type(error).__name__})", "make it readable UTF-8")
         ]
+    return parse_document(text, file)
+
+
+def parse_document(text: str, file: str) -> tuple[Document, list[Problem]]:
+    """Parse the text of a YAML file; ``file`` is its name in problems.
+
+    Written twice, a key silently loses its first value in YAML; here that is a problem.
+    """
+    empty = Document(file)
     loader = _Loader(text)
     try:
         node = loader.get_single_node()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from include.privacy.policy.data_map import BucketMap, DatabaseMap, Table
 from include.privacy.policy.live import mapped_folders
-from include.privacy.policy.policy import RecordAgeRule, Rule
+from include.privacy.policy.objection import RESTRICTIONS, SUPPRESSED
+from include.privacy.policy.policy import Purpose, RecordAgeRule, Rule
+from include.privacy.policy.purpose_views import PurposeView, purpose_views
 
 #: Our schema in each database: work tables and progress.
 WORK_SCHEMA = "privacy_work"
@@ -16,11 +18,23 @@ _SLOTS = 4  # half of the executor's slots: one busy store leaves room for the o
 
 # docs/INTEGRATION.md: requests come in and answers go out through these tables of the root store.
 _INTEGRATION = {"privacy_inbox": {"SELECT", "UPDATE"}, "privacy_outbox": {"SELECT", "INSERT"}}
+# Who is restricted is written where they are: in every database that has the tables.
+_EFFECTS = {name: {"SELECT", "INSERT", "DELETE"} for name in (RESTRICTIONS, SUPPRESSED)}
 
 
-def database_grants(db: DatabaseMap, rules: Iterable[Rule] = (), role: str = "privacy_dags") -> str:
-    """SQL that an administrator runs in this database: what the DAGs need of it, and nothing else."""
+def database_grants(
+    db: DatabaseMap,
+    rules: Iterable[Rule] = (),
+    role: str = "privacy_dags",
+    purposes: Mapping[str, Purpose] | None = None,
+) -> str:
+    """SQL that an administrator runs in this database: what the DAGs need of it, and nothing else.
+
+    With ``purposes`` also the roles of the platform's jobs, and the schemas for their views, which
+    belong to ``role``: ``python -m include.privacy migrate`` keeps the views as the map says.
+    """
     who, schema = _quoted(role), _quoted(db.schema_)
+    views = purpose_views(db, purposes or {})
     lines = [
         f"-- {db.store}: run as an administrator in this database.",
         "-- Plans are counted in a temporary table.",
@@ -38,16 +52,34 @@ def database_grants(db: DatabaseMap, rules: Iterable[Rule] = (), role: str = "pr
                 "-- PostgreSQL 17 or newer; before, only the view's owner may refresh it.",
                 f"GRANT SELECT, MAINTAIN ON {target} TO {who};",
             ]
-        elif wanted := _privileges(db, name, table, aged):
+        elif wanted := _privileges(db, name, table, aged, views):
             lines.append(f"GRANT {', '.join(wanted)} ON {target} TO {who};")
-            if "INSERT" in wanted:
+            if (columns := _corrected(table)) and "UPDATE" not in wanted:
+                lines.append(f"GRANT UPDATE ({', '.join(columns)}) ON {target} TO {who};")
+            if "INSERT" in wanted and name in _INTEGRATION:
                 lines.append(f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO {who};")
     if aged:
         names = ", ".join(sorted(aged))
         lines.append(
             f"-- To drop whole partitions of {names} instead of deleting rows, the role must own them."
         )
+    lines += _reader_lines(views, who)
     return "\n".join(lines) + "\n"
+
+
+def _reader_lines(views: Sequence[PurposeView], who: str) -> list[str]:
+    """The roles of the platform's jobs, made where they are missing, and the schemas of their views."""
+    lines: list[str] = []
+    for schema, reader in dict.fromkeys((view.schema, view.reader) for view in views):
+        lines += [
+            f"-- Jobs that read as {reader} see the views in {schema} and no table. Give the role a login.",
+            f"DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {_literal(reader)}) "
+            f"THEN CREATE ROLE {_quoted(reader)} NOLOGIN; END IF; "
+            "EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I', "
+            f"current_database(), {_literal(reader)}); END $$;",
+            f"CREATE SCHEMA IF NOT EXISTS {_quoted(schema)} AUTHORIZATION {who};",
+        ]
+    return lines
 
 
 def s3_policy(bucket: BucketMap) -> dict[str, Any]:
@@ -59,7 +91,7 @@ def s3_policy(bucket: BucketMap) -> dict[str, Any]:
         "s3:GetLifecycleConfiguration",
         "s3:GetBucketObjectLockConfiguration",
     ]
-    if any(b.lifecycle == "manage" for b in bucket.backups):
+    if any(a.lifecycle == "manage" for a in bucket.aged):
         configuration.append("s3:PutLifecycleConfiguration")
     return {
         "Version": "2012-10-17",
@@ -92,8 +124,31 @@ def s3_policy(bucket: BucketMap) -> dict[str, Any]:
                 ],
                 "Resource": [f"{arn}/{f}*" for f in folders],
             },
+            *_writing(bucket, arn),
         ],
     }
+
+
+def _writing(bucket: BucketMap, arn: str) -> list[dict[str, Any]]:
+    """Archives are the only objects we write; their links are signed by the same role."""
+    if not bucket.archives:
+        return []
+    return [
+        {
+            "Sid": "WriteArchives",
+            "Effect": "Allow",
+            "Action": ["s3:PutObject"],
+            "Resource": [f"{arn}/{a.prefix}*" for a in bucket.archives],
+        },
+        {
+            "Sid": "EncryptArchives",
+            "Effect": "Allow",
+            "Action": ["kms:GenerateDataKey", "kms:Decrypt"],
+            # The key itself is in the connection; its policy may narrow this further.
+            "Resource": "*",
+            "Condition": {"StringLike": {"kms:ViaService": "s3.*.amazonaws.com"}},
+        },
+    ]
 
 
 def gcs_role(bucket: BucketMap) -> dict[str, Any]:
@@ -145,8 +200,12 @@ def pools(stores: Iterable[DatabaseMap | BucketMap], work: Iterable[str] = ()) -
     }
 
 
-def _privileges(db: DatabaseMap, name: str, table: Table, aged: set[str]) -> list[str]:
-    wanted: set[str] = set()
+def _privileges(
+    db: DatabaseMap, name: str, table: Table, aged: set[str], views: Sequence[PurposeView]
+) -> list[str]:
+    wanted: set[str] = set(_EFFECTS.get(name, ()))
+    if any(view.table == name for view in views):
+        wanted.add("SELECT")  # a view reads with the rights of its owner
     for subject in table.subjects.values():
         wanted.add("SELECT")
         if subject.erasure.delete:
@@ -160,6 +219,11 @@ def _privileges(db: DatabaseMap, name: str, table: Table, aged: set[str]) -> lis
         if name == db.root.table:
             wanted.add("UPDATE")
     return [p for p in ("SELECT", "INSERT", "UPDATE", "DELETE") if p in wanted]
+
+
+def _corrected(table: Table) -> list[str]:
+    """The quoted columns of a table that a person may have corrected."""
+    return [_quoted(name) for name, column in table.columns.items() if column.rectify]
 
 
 def _above(folders: Iterable[str]) -> list[str]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from include.privacy.policy.data_map import BucketMap, DatabaseMap, KeyPath, Path, ReferencePath, Table
 from include.privacy.policy.documents import Document, Loc
+from include.privacy.policy.live_rectification import rectification_problems_live
 from include.privacy.policy.live_schema import LiveKey, LiveSchema, LiveTable
 from include.privacy.policy.policy import ObjectAgeRule, Policy, RecordAgeRule, SubjectLifecycleRule
 from include.privacy.policy.problems import Problem, suggestion
@@ -47,6 +48,7 @@ def compare_with_live(
     for key in live.foreign_keys:
         problems += _foreign_key(db, key, file)
     problems += _clocks(db, live, file, policy)
+    problems += rectification_problems_live(db, live, file)
     return problems
 
 
@@ -75,7 +77,7 @@ def compare_prefixes(
         file.problem(
             (),
             f"bucket {bucket.bucket} has objects {where} that the map does not know",
-            "map the prefix under content or backups, or remove the objects",
+            "map the prefix under content, backups or archives, or remove the objects",
         )
         for where in sorted(unknown)
     ]
@@ -83,7 +85,7 @@ def compare_prefixes(
 
 def mapped_folders(bucket: BucketMap) -> list[str]:
     """The folders that the map covers."""
-    return [c.prefix.removesuffix("{subject}/") for c in bucket.content] + [b.prefix for b in bucket.backups]
+    return [c.prefix.removesuffix("{subject}/") for c in bucket.content] + [a.prefix for a in bucket.aged]
 
 
 def _shown(folder: str) -> str:

@@ -17,6 +17,7 @@ from include.privacy.policy.calendar_validation import calendar_problems
 from include.privacy.policy.data_map import BucketMap, DatabaseMap, DataMap
 from include.privacy.policy.documents import Document, read_document
 from include.privacy.policy.explain import explain
+from include.privacy.policy.letters import HEAD, LetterConfig, Letterhead, read_texts
 from include.privacy.policy.policy import Policy
 from include.privacy.policy.problems import ConfigError, Problem
 from include.privacy.policy.rule_validation import policy_problems
@@ -34,15 +35,17 @@ _STORE_MODELS: Mapping[str, type[DatabaseMap] | type[BucketMap]] = {
 
 @dataclass(frozen=True)
 class Config:
-    """Policy, calendar and data map, checked against each other.
+    """Policy, calendar and data map, checked against each other, and the letters to people.
 
-    ``digest`` is the SHA-256 of what they say (comments and line breaks do not change it).
-    ``documents`` are the files behind ``policy``, ``calendar`` and each store name, to point at lines later.
+    ``digest`` is the SHA-256 of what they say (comments and line breaks of YAML do not change it).
+    ``documents`` are the files behind ``policy``, ``calendar``, ``letters`` and each store name, to point at
+    lines later.
     """
 
     policy: Policy
     calendar: CalendarConfig
     data_map: DataMap
+    letters: LetterConfig
     digest: str
     documents: Mapping[str, Document] = field(default_factory=dict, compare=False, repr=False)
 
@@ -97,7 +100,9 @@ def load_config(folder: Path | None = None) -> Config:
     problems += store_problems + data_map_problems(stores, policy=policy, complete=complete)
     if policy is not None:
         problems += policy_problems(policy, document, stores if complete else None)
-    if problems or policy is None or calendar is None:
+    letters, letterhead, letter_problems = _read_letters(folder / "letters")
+    problems += letter_problems
+    if problems or policy is None or calendar is None or letters is None:
         raise ConfigError(problems)
     data_map = DataMap(stores=tuple(s.map for s in stores))
     content = "".join(
@@ -105,11 +110,13 @@ def load_config(folder: Path | None = None) -> Config:
             policy.model_dump_json(),
             calendar.model_dump_json(by_alias=True),
             data_map.model_dump_json(by_alias=True),
+            letters.content(),
         ]
     )
-    documents = {"policy": document, "calendar": calendar_document}
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    documents = {"policy": document, "calendar": calendar_document, "letters": letterhead}
     documents |= {s.map.store: s.document for s in stores}
-    return Config(policy, calendar, data_map, hashlib.sha256(content.encode()).hexdigest(), documents)
+    return Config(policy, calendar, data_map, letters, digest, documents)
 
 
 def _read_policy(path: Path) -> tuple[Policy | None, Document, list[Problem]]:
@@ -131,6 +138,14 @@ def _read_calendar(path: Path) -> tuple[CalendarConfig | None, Document, list[Pr
     if calendar is not None:
         more += calendar_problems(calendar, document)
     return calendar, document, problems + more
+
+
+def _read_letters(folder: Path) -> tuple[LetterConfig | None, Document, list[Problem]]:
+    document, problems = read_document(folder / HEAD, _shown(folder / HEAD))
+    head, more = _validate(document, Letterhead) if isinstance(document.value, dict) else (None, [])
+    texts, unreadable = read_texts(folder, _shown(folder))
+    letters = LetterConfig(head, texts, _shown(folder)) if head is not None else None
+    return letters, document, problems + more + unreadable
 
 
 def _read_stores(folder: Path) -> tuple[list[MappedStore], list[Problem]]:

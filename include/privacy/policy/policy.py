@@ -41,10 +41,18 @@ class Promise(PolicyModel):
 
 
 class Purpose(PolicyModel):
-    """A purpose of processing (fideslang data use) and its legal basis (Art. 6 GDPR)."""
+    """A purpose of processing (fideslang data use) and its legal basis (Art. 6 GDPR).
+
+    ``objection`` says what an objection does, which follows from the basis (``policy.objection``);
+    ``optional`` lets a purpose of legitimate interests stop without weighing. ``reader`` is the database
+    role of the platform's jobs for it, which sees nothing but the purpose's views.
+    """
 
     title: str
     legal_basis: LegalBasis
+    objection: Literal["stop", "weigh", "none"] | None = None
+    optional: bool = False
+    reader: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")] | None = None
     promise: Annotated[str, Field(pattern=PROMISE_ID)] = "P3.1"
 
 
@@ -114,7 +122,7 @@ class RecordAgeRule(_Rule):
 
 
 class ObjectAgeRule(_Rule):
-    """Deletes objects under a mapped backup prefix by their capture time."""
+    """Deletes objects under a mapped prefix of backups or archives by their capture time."""
 
     kind: Literal["object_age"]
     prefix: str
@@ -123,11 +131,63 @@ class ObjectAgeRule(_Rule):
 Rule = Annotated[SubjectLifecycleRule | RecordAgeRule | ObjectAgeRule, Field(discriminator="kind")]
 
 
+class Contact(PolicyModel):
+    """Somebody to write to."""
+
+    name: str
+    address: str
+    email: str | None = None
+    url: str | None = None
+
+
+class Information(PolicyModel):
+    """What Art. 15(1) and (2) GDPR ask to be told besides the data, where it is the same for all."""
+
+    controller: Contact
+    officer: str
+    """E-mail address of the data protection officer."""
+    authority: Contact
+    """The supervisory authority to complain to."""
+    sources: str
+    automated_decisions: str
+    transfers: str
+
+
+class Recipient(PolicyModel):
+    """Somebody to whom data of people are disclosed (Art. 15(1)(c) GDPR), and how to tell of whom.
+
+    ``when``: ``{identifier: …}`` for people who have that identifier, ``letters`` for those who were written
+    to, ``everybody``.
+    """
+
+    promise: Annotated[str, Field(pattern=PROMISE_ID)]
+    name: str
+    what: str
+    purpose: str
+    country: str
+    safeguard: str | None = None
+    when: Literal["everybody", "letters"] | dict[Literal["identifier"], str]
+
+
+class TransmissionHost(PolicyModel):
+    """A host to which a portability archive may be sent on a person's behalf (Art. 20(2) GDPR).
+
+    ``loopback`` is for tests: the host may then be this machine, and nothing else.
+    """
+
+    host: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$")]
+    port: Annotated[int, Field(ge=1, le=65535)] = 443
+    loopback: bool = False
+
+
 class Policy(PolicyModel):
     """One version of the privacy policy as enforceable rules.
 
     ``probe_again_after_days``: when what was erased is looked for a second time.
     ``request_records_days``: how long the ledger keeps the record of a closed request.
+    ``information`` goes into every access archive, and of ``recipients`` those who got this person's data.
+    ``transmission_hosts``: where else a portability
+    archive may be sent; nowhere, unless listed.
     """
 
     version: str
@@ -140,6 +200,9 @@ class Policy(PolicyModel):
     opendsr: OpenDsr = OpenDsr()
     probe_again_after_days: Annotated[int, Field(gt=0)] = 3
     request_records_days: Annotated[int, Field(gt=0)] = 1096
+    information: Information | None = None
+    recipients: tuple[Recipient, ...] = ()
+    transmission_hosts: tuple[TransmissionHost, ...] = ()
 
     def rule(self, rule_id: str) -> SubjectLifecycleRule | RecordAgeRule | ObjectAgeRule:
         """The rule of that id; ``KeyError`` names the known ones."""

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from include.privacy.policy.data_map import BucketMap, DatabaseMap, StoreMap
 from include.privacy.policy.documents import Document, Loc
+from include.privacy.policy.objection import objection_problems
 from include.privacy.policy.policy import ObjectAgeRule, Policy, RecordAgeRule, SubjectLifecycleRule
 from include.privacy.policy.problems import Problem, nearest, suggestion
 from include.privacy.policy.promises import PROMISES, SERVED_DAYS, UPPER_LIMITS, keepers
@@ -18,7 +19,7 @@ def policy_problems(
     policy: Policy, document: Document, stores: Sequence[MappedStore] | None
 ) -> list[Problem]:
     """Problems of the policy; its rules are checked against the stores unless these are unknown."""
-    problems = list(_promise_problems(policy, document))
+    problems = [*_promise_problems(policy, document), *objection_problems(policy, document)]
     try:
         ZoneInfo(policy.timezone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -106,9 +107,11 @@ def _rule_store_problems(
             yield document.problem(
                 (*loc, "store"), "object_age needs a bucket", "write the name of an s3 or gcs store"
             )
-        elif rule.prefix not in (known := [b.prefix for b in store.backups]):
+        elif rule.prefix not in (known := [a.prefix for a in store.aged]):
             yield document.problem(
-                (*loc, "prefix"), f"{store.store} maps no such backup prefix", suggestion(rule.prefix, known)
+                (*loc, "prefix"),
+                f"{store.store} maps no such backup prefix and no such archives",
+                suggestion(rule.prefix, known),
             )
     elif not isinstance(store, DatabaseMap):
         yield document.problem(
@@ -146,10 +149,16 @@ def _uncovered(policy: Policy, stores: Sequence[MappedStore], document: Document
             )
     swept = Counter((r.store, r.prefix) for r in policy.rules if isinstance(r, ObjectAgeRule))
     for store in stores:
-        for index, backup in enumerate(store.map.backups if isinstance(store.map, BucketMap) else ()):
-            if swept[store.map.store, backup.prefix] != 1:
+        for kind, index, prefix in _aged(store.map):
+            if swept[store.map.store, prefix] != 1:
                 yield store.document.problem(
-                    ("backups", index),
-                    f"{swept[store.map.store, backup.prefix]} rules expire the backups under {backup.prefix}",
+                    (kind, index),
+                    f"{swept[store.map.store, prefix]} rules expire the {kind} under {prefix}",
                     f"write exactly one object_age rule for that prefix of {store.map.store}",
                 )
+
+
+def _aged(store: StoreMap) -> Iterator[tuple[str, int, str]]:
+    if isinstance(store, BucketMap):
+        yield from (("backups", index, backup.prefix) for index, backup in enumerate(store.backups))
+        yield from (("archives", index, archive.prefix) for index, archive in enumerate(store.archives))

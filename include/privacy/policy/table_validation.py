@@ -6,15 +6,17 @@ from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 
 from include.privacy.policy.data_map import (
+    STAFF,
+    Column,
     DatabaseMap,
     IdentifierPath,
-    Path,
     ReferencePath,
     Subject,
     Table,
 )
 from include.privacy.policy.documents import Document, Loc
 from include.privacy.policy.problems import Problem, suggestion
+from include.privacy.policy.sharing import path_columns
 
 
 def table_problems(
@@ -24,16 +26,12 @@ def table_problems(
     for name, table in db.tables.items():
         loc: Loc = ("tables", name)
         yield from _column_problems(table, document, loc)
+        yield from _export_problems(table, document, loc)
         for role, subject in table.subjects.items():
             at: Loc = (*loc, "subjects", role)
             yield from _path_problems(db, name, role, document, (*at, "path"), identifier_sources)
             yield from _erasure_problems(name, table, subject, document, (*at, "erasure"))
         yield from _leftovers(table, document, loc)
-
-
-def path_columns(path: Path) -> tuple[str, ...]:
-    """The columns of the table itself that the path starts from."""
-    return path.columns if isinstance(path, ReferencePath) else (path.column,)
 
 
 def referenced_role(db: DatabaseMap, path: ReferencePath) -> str | None:
@@ -72,6 +70,40 @@ def _column_problems(table: Table, document: Document, loc: Loc) -> Iterator[Pro
             loc,
             f"has personal columns ({', '.join(unmapped)}) and no subjects",
             "say whose rows they are under `subjects:`, or why they stay with `unmasked_because:` on each",
+        )
+
+
+def _export_problems(table: Table, document: Document, loc: Loc) -> Iterator[Problem]:
+    """Roles and columns that archives are told to go by."""
+    if STAFF in table.subjects:
+        yield document.problem(
+            (*loc, "subjects", STAFF), "staff stands for employees in `of:`", "call the role something else"
+        )
+    if table.consultations is not None and table.consultations not in table.columns:
+        yield document.problem(
+            (*loc, "consultations"),
+            f"the map has no column {table.consultations}",
+            suggestion(table.consultations, table.columns),
+        )
+    for name, column in table.columns.items():
+        yield from _sharing_problems(table, column, document, (*loc, "columns", name))
+
+
+def _sharing_problems(table: Table, column: Column, document: Document, loc: Loc) -> Iterator[Problem]:
+    unknown = [role for role in column.of or () if role not in table.subjects and role != STAFF]
+    for role in unknown:
+        yield document.problem(
+            (*loc, "of"), f"the table has no role {role}", suggestion(role, [*table.subjects, STAFF])
+        )
+    if column.of and STAFF in column.of and len(column.of) > 1:
+        yield document.problem(
+            (*loc, "of"), "a column is either of staff or of people", "write [staff], or the roles alone"
+        )
+    if column.file_name is not None and column.file_name not in table.columns:
+        yield document.problem(
+            (*loc, "file_name"),
+            f"the map has no column {column.file_name}",
+            suggestion(column.file_name, table.columns),
         )
 
 

@@ -10,6 +10,8 @@ from include.privacy.policy.data_map import BucketMap, DatabaseMap, StoreMap
 from include.privacy.policy.documents import Document, Loc
 from include.privacy.policy.policy import Policy
 from include.privacy.policy.problems import Problem, suggestion
+from include.privacy.policy.purpose_views import view_problems
+from include.privacy.policy.rectification_validation import rectification_problems
 from include.privacy.policy.table_validation import table_problems
 
 
@@ -38,6 +40,9 @@ def data_map_problems(
             problems += _bucket_problems(store.map, store.document)
         if policy is not None:
             problems += _purpose_problems(store, policy)
+            problems += view_problems(store.map, store.document, policy.purposes)
+    databases = [(s.map, s.document) for s in stores if isinstance(s.map, DatabaseMap)]
+    problems += rectification_problems(databases)
     if complete and stores:
         problems += _across(stores)
     return problems
@@ -85,10 +90,19 @@ def _bucket_problems(bucket: BucketMap, document: Document) -> Iterator[Problem]
             for i, c in enumerate(bucket.content)
         ),
         *((("backups", i, "prefix"), b.prefix) for i, b in enumerate(bucket.backups)),
+        *((("archives", i, "prefix"), a.prefix) for i, a in enumerate(bucket.archives)),
     ]
     if not prefixes:
         yield document.problem(
-            (), "the bucket has neither content nor backups", "map its prefixes, or remove the file"
+            (),
+            "the bucket has neither content nor backups nor archives",
+            "map its prefixes, or remove the file",
+        )
+    if bucket.archives and bucket.kind != "s3":
+        yield document.problem(
+            ("archives",),
+            "archives lie in S3: their links and keys are AWS's",
+            "map them in a bucket of kind s3",
         )
     for index, (loc, prefix) in enumerate(prefixes):
         for _, other in prefixes[:index]:
@@ -120,6 +134,7 @@ def _purpose_problems(store: MappedStore, policy: Policy) -> Iterator[Problem]:
     else:
         used += [(("content", i, "purposes"), c.purposes) for i, c in enumerate(store.map.content)]
         used += [(("backups", i, "purposes"), b.purposes) for i, b in enumerate(store.map.backups)]
+        used += [(("archives", i, "purposes"), a.purposes) for i, a in enumerate(store.map.archives)]
     for loc, purposes in used:
         for purpose in purposes:
             if purpose not in policy.purposes:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from include.privacy.planning.models import Holds
-from include.privacy.requests import exceptions, order, telling
+from include.privacy.requests import exceptions, order, restricting, telling
 from include.privacy.requests.claimed import answer_not_held, existing
 from include.privacy.requests.intake import request_ids
 from include.privacy.requests.retaining import note_what_is_kept
@@ -41,11 +41,13 @@ def claim(ledger_run: str, *, params: Mapping[str, Any] | None = None) -> list[I
     begun = ledger.cohorts_of_requests([r.id for r in claimed])
     holds = ledger.holds()
     as_of = read_run(ledger_run).as_of
-    fresh = [r for r in claimed if r.id not in begun and not _parked(r, holds)]
-    known = existing(fresh)
-    for request in fresh:
+    new = [r for r in claimed if r.id not in begun]
+    known = existing(new)
+    for request in new:
         if request.subject_key not in known:
             answer_not_held(request, as_of)
+    restricting.restrict(known, as_of)
+    fresh = [r for r in new if not _parked(r, holds)]
     fresh = [r for r in fresh if r.subject_key in known and not _comes_later(r, as_of)]
     undecided = exceptions.park_undecided(fresh, as_of)
     fresh = [r for r in fresh if str(r.id) not in undecided]

@@ -68,7 +68,7 @@ def _collection(form: Mapping[str, Any]) -> str:
     store = runtime().config().data_map[_store(form)]
     name = str(form.get("collection") or "")
     if isinstance(store, BucketMap):
-        known = [c.prefix for c in store.content] + [b.prefix for b in store.backups]
+        known = [c.prefix for c in store.content] + [a.prefix for a in store.aged]
     else:
         known = list(store.tables)
     if name not in known:

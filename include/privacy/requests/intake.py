@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from include.privacy.requests import restricting
 from include.privacy.requests.opening import RIGHTS, MalformedRequestError, Opening, open_request
 from include.privacy.requests.verification import codes_of
 from include.privacy.runtime import runtime
@@ -87,6 +88,8 @@ def _handle(row: InboxRow, as_of: datetime) -> str:
             ledger.verify_request(external_id, row.verified_at, codes_of(row.verification))
             return "verified"
         state = ledger.withdraw_request(external_id, as_of)
+        if state == "withdrawn" and known.right == "erasure" and known.subject_key is not None:
+            restricting.lift([known.subject_key])
         log.info("withdrawal: the request is %s", state)
         return "withdrawn"
     except MalformedRequestError as error:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
-from uuid import UUID, uuid4
+from urllib.parse import urlsplit
+from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 
 from include.privacy.clock import parse_instant
 from include.privacy.requests.due import due_dates
@@ -128,8 +129,6 @@ def open_by_form(*, params: Mapping[str, Any] | None = None, dag_run: Any = None
 
 def _form_id(dag_run: Any) -> str:
     # The same run opens the same request, however often its task is tried.
-    from uuid import NAMESPACE_URL, uuid5
-
     return str(uuid5(NAMESPACE_URL, f"{dag_run.dag_id}/{dag_run.run_id}") if dag_run else uuid4())
 
 
@@ -152,6 +151,8 @@ def _details_fault(right: str, details: Any) -> str | None:
             return 'details.corrections must be an object of field and new value: {"full_name": "…"}'
         if not all(isinstance(v, str) and v.strip() for v in corrections.values()):
             return "details.corrections: each new value must be a text that is not empty"
+    if right == "portability" and (fault := _transmission_fault(details.get("transmit_to"))):
+        return fault
     if right == "objection":
         purposes = details.get("purposes")
         known = runtime().config().policy.purposes
@@ -159,4 +160,15 @@ def _details_fault(right: str, details: Any) -> str | None:
             return 'details.purposes must be a list of purposes: ["personalize.content"]'
         if any(p not in known for p in purposes):
             return f"details.purposes: policy.yaml knows {', '.join(sorted(known))}"
+    return None
+
+
+def _transmission_fault(address: Any) -> str | None:
+    if address is None:
+        return None
+    hosts = [h.host for h in runtime().config().policy.transmission_hosts]
+    parts = urlsplit(str(address))
+    if parts.scheme != "https" or parts.hostname not in hosts:
+        known = ", ".join(hosts) or "no host yet; list it under transmission_hosts"
+        return f"details.transmit_to must be an https address of a host that policy.yaml lists: {known}"
     return None

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
+from include.privacy.planning.erasure import kept_because
 from include.privacy.planning.models import Plan, Verb
+from include.privacy.policy.data_map import DatabaseMap
 from include.privacy.runtime import runtime
 from include.privacy.steps.executing import alone
 from include.privacy.steps.runs import read_run
+
+if TYPE_CHECKING:
+    from include.privacy.letters.facts import Kept
 
 KIND = "kept_of_request"
 ONE_BY_ONE_UP_TO = 200
@@ -55,11 +60,18 @@ def reasons(plan: Plan) -> list[str]:
     )
 
 
-def kept_in_words(retained: Mapping[str, list[str]]) -> list[dict[str, Any]]:
-    """The same for a letter: what the data map calls it, the ground, and why (``letters.facts.Kept``)."""
+def kept_in_words(retained: Mapping[str, list[str]]) -> tuple[Kept, ...]:
+    """The same for a letter: what the collection is called, on which ground it stays, and why."""
+    from include.privacy.letters.facts import Kept
+
     told = []
-    for store, kept in retained.items():
-        for text in kept:
-            ground, _, why = text.partition(": ")
-            told.append({"what": store, "ground": ground, "why": why, "until": None})
-    return told
+    for store, reasons_there in retained.items():
+        mapped = runtime().config().data_map[store]
+        for name, table in mapped.tables.items() if isinstance(mapped, DatabaseMap) else ():
+            keeps = [s.erasure.keep for s in table.subjects.values() if s.erasure.keep]
+            told += [
+                Kept(what=name.replace("_", " "), ground=keep.basis, why=keep.reason, until=None)
+                for keep in keeps
+                if kept_because(keep) in reasons_there
+            ]
+    return tuple(told)

@@ -57,15 +57,16 @@ def tell(
         return claimed is not None and _send(request, facts, claimed, as_of, contact)
     if known.state in ("sent", "rejected", "no_address"):
         return True
-    if as_of - known.claimed_at < QUIET:
-        return False
-    found = runtime().mail().find(known.reference, known.claimed_at)
-    if found == "sent":
-        ledger.settle_letter(request.id, kind, "sent", as_of)
-        return True
-    if found == "unknown":
-        ledger.settle_letter(request.id, kind, "uncertain", as_of)
-        return as_of - known.claimed_at >= GIVE_UP
+    if known.state != "not_sent":
+        if as_of - known.claimed_at < QUIET:
+            return False
+        found = runtime().mail().find(known.reference, known.claimed_at, as_of=as_of)
+        if found == "sent":
+            ledger.settle_letter(request.id, kind, "sent", as_of)
+            return True
+        if found == "unknown":
+            ledger.settle_letter(request.id, kind, "uncertain", as_of)
+            return as_of - known.claimed_at >= GIVE_UP
     return _send(request, facts, ledger.claim_letter_again(request.id, kind, as_of), as_of, contact)
 
 
@@ -100,7 +101,7 @@ def _send(
     as_of: datetime,
     contact: Callable[[], ContactPoint | None] | None,
 ) -> bool:
-    from include.privacy.mail.port import MailBusyError, MailRejectedError, MailUncertainError
+    from include.privacy.mail.port import MailNotSentError, MailRejectedError, MailUncertainError
 
     ledger = runtime().ledger()
     to = contact() if contact else contact_of(request)
@@ -114,9 +115,10 @@ def _send(
         log.error("letter %s of request %s was rejected: %s", letter.kind, request.id, error)
         ledger.settle_letter(request.id, letter.kind, "rejected", as_of)
         return True
-    except (MailUncertainError, MailBusyError) as error:
-        log.warning("letter %s of request %s: %s", letter.kind, request.id, type(error).__name__)
-        ledger.settle_letter(request.id, letter.kind, "uncertain", as_of)
+    except (MailNotSentError, MailUncertainError) as error:
+        log.warning("letter %s of request %s: %s", letter.kind, request.id, error)
+        state = "not_sent" if isinstance(error, MailNotSentError) else "uncertain"
+        ledger.settle_letter(request.id, letter.kind, state, as_of)
         return False
     ledger.settle_letter(request.id, letter.kind, "sent", as_of, receipt.provider_id)
     return True

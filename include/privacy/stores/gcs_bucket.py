@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from google.cloud.storage import Blob, Client
 
 _TIMEOUT = (5, 60)
+_PIECE = 4 << 20
 _FIELDS = (
     "nextPageToken,prefixes,items(name,generation,timeCreated,metadata,temporaryHold,eventBasedHold,"
     "retentionExpirationTime,retention,softDeleteTime,hardDeleteTime)"
@@ -115,6 +117,23 @@ class GcsBucket:
 
     def _download(self, blob: Any, limit: int) -> bytes:
         return cast(bytes, blob.download_as_bytes(end=limit - 1, timeout=_TIMEOUT))
+
+    def stream(self, found: ObjectVersion) -> Iterator[bytes] | None:
+        """See :class:`ObjectBucket`. Each piece is a request of its own, for exactly this generation."""
+        blob = self._bucket.blob(found.key, generation=int(found.version))
+        reader = blob.open("rb", chunk_size=_PIECE, timeout=_TIMEOUT)
+        with told(self.name, "reading an object", "storage.objects.get"):
+            try:
+                first = cast(bytes, reader.read(_PIECE))
+            except NotFound:
+                return None
+        return self._pieces(first, reader)
+
+    def _pieces(self, piece: bytes, reader: Any) -> Iterator[bytes]:
+        with told(self.name, "reading an object", "storage.objects.get"), closing(reader):
+            while piece:
+                yield piece
+                piece = cast(bytes, reader.read(_PIECE))
 
     def delete(self, objects: Sequence[ObjectVersion]) -> Deletion:
         """One batch request, each call naming a generation.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from include.privacy.planning.models import Cohort, HoldGate, Outcome, Plan, ProbeResult
+from include.privacy.planning.exporting import Extract
+from include.privacy.planning.models import Cohort, HoldGate, Member, Outcome, Plan, ProbeResult
 
 
 class ErasureStore(Protocol):
@@ -49,3 +51,25 @@ class ErasureStore(Protocol):
 
     def finish(self, plan: Plan) -> None:
         """Remove the plan's working data from the store."""
+
+
+class CohortExport(Protocol):
+    """A cohort opened for reading; lasts as long as the context that opened it."""
+
+    def of(self, ordinal: int, member: Member) -> Iterator[Extract]:
+        """What the person has here. Ask in the order of the cohort, from ordinal 1; people, extracts
+        and rows may be passed over, but not gone back to.
+        """
+
+
+class ExportStore(Protocol):
+    """A store that can hand out what it holds of people (Art. 15 and 20 GDPR)."""
+
+    name: str
+
+    def export(self, cohort: Cohort, *, portable: bool = False) -> AbstractContextManager[CohortExport]:
+        """Open everything that the store holds of the cohort, as of this instant where it can.
+
+        ``portable``: only what was provided or observed. Raises ``PlanError`` when the archive would
+        be incomplete (missing column or privilege, row security).
+        """

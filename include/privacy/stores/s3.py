@@ -50,6 +50,7 @@ def s3_client(
             read_timeout=60,
             retries={"mode": "standard", "max_attempts": 4},
             max_pool_connections=24,
+            signature_version="s3v4",  # older regions would sign links the old way, which KMS refuses
             s3={"addressing_style": "path"} if endpoint_url else None,
         ),
     )

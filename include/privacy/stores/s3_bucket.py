@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +24,10 @@ from include.privacy.stores.s3_errors import ABSENT, DENIED, RETRYABLE, bucket_e
 from include.privacy.stores.s3_lifecycle import compare_lifecycle
 
 if TYPE_CHECKING:
+    from botocore.response import StreamingBody
     from mypy_boto3_s3.client import S3Client
 
+_PIECE = 1 << 20
 _LOOKERS = 8
 _NOTHING = Details({})
 
@@ -180,6 +183,21 @@ class S3Bucket:
             if newest is None:
                 return None
             return self._client.get_object(Bucket=self.name, Key=key, VersionId=newest)["Body"].read(limit)
+
+    def stream(self, found: ObjectVersion) -> Iterator[bytes] | None:
+        """See :class:`ObjectBucket`."""
+        with told(self.name, "reading an object", "s3:GetObject, s3:GetObjectVersion"):
+            try:
+                answer = self._client.get_object(Bucket=self.name, Key=found.key, VersionId=found.version)
+            except ClientError as error:
+                if code_of(error) in ABSENT:
+                    return None
+                raise
+        return self._pieces(answer["Body"])
+
+    def _pieces(self, body: StreamingBody) -> Iterator[bytes]:
+        with told(self.name, "reading an object", "s3:GetObject, s3:GetObjectVersion"), closing(body):
+            yield from body.iter_chunks(_PIECE)
 
     def delete(self, objects: Sequence[ObjectVersion]) -> Deletion:
         """DeleteObjects by VersionId, and AbortMultipartUpload for uploads.

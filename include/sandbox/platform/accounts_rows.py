@@ -220,6 +220,12 @@ def _privacy_outbox(p: Person, seed: int, as_of: datetime) -> Iterator[Row]:
         yield p.index + 1, old[0], p.id, "archive_ready", body, old[1], old[1] + timedelta(days=2)
 
 
+def _privacy_restrictions(p: Person, seed: int, as_of: datetime) -> Iterator[Row]:
+    """A few have objected long ago. practice_rows.py has the same rows."""
+    if p.marker or p.index % 60 == 31:
+        yield p.id, "personalize.content", "objection", p.created_at
+
+
 # In an order that foreign keys like: parents first.
 TABLES: tuple[tuple[str, str, Maker], ...] = (
     ("accounts", "id public_id email full_name status locale time_zone created_at last_seen_at last_login_ip "
@@ -246,6 +252,7 @@ TABLES: tuple[tuple[str, str, Maker], ...] = (
     ("privacy_inbox", "id kind request_id account_id right channel received_at verified_at verification "
      "details taken_at", _privacy_inbox),
     ("privacy_outbox", "id request_id account_id kind body created_at delivered_at", _privacy_outbox),
+    ("privacy_restrictions", "account_id purpose reason since", _privacy_restrictions),
 )  # fmt: skip
 
 

@@ -173,4 +173,10 @@ REST: tuple[str, ...] = (
     FROM people p CROSS JOIN generate_series(1, 5) k
     WHERE p.until > %(as_of)s - interval '42 days'
     """,
+    # The same as in the accounts database: each database is asked by jobs of its own.
+    """
+    INSERT INTO privacy_restrictions (account_id, purpose, reason, since)
+    SELECT p.id, 'personalize.content', 'objection', p.since FROM people p
+    WHERE p.marker IS NOT NULL OR p.i %% 60 = 31
+    """,
 )

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from include.privacy.clock import parse_instant
-from include.privacy.policy.data_map import BackupPrefix
+from include.privacy.policy.data_map import AgedPrefix
 from include.privacy.stores.objects.model import (
     METADATA_CAPTURED_AT,
     Details,
@@ -26,7 +26,7 @@ _MANIFEST_LIMIT = 1 << 20
 _REMEMBERED_FOLDERS = 4096
 
 
-def archive_folder(backup: BackupPrefix, key: str) -> str | None:
+def archive_folder(backup: AgedPrefix, key: str) -> str | None:
     """The folder of the archive that a key belongs to, with its slash; ``None`` for a bare file.
 
     It is as deep as the map's ``key_date``, or the first folder below the prefix.
@@ -37,7 +37,7 @@ def archive_folder(backup: BackupPrefix, key: str) -> str | None:
     return "/".join(pieces[:depth]) + "/" if len(pieces) > depth else None
 
 
-def key_date(backup: BackupPrefix, key: str) -> datetime | None:
+def key_date(backup: AgedPrefix, key: str) -> datetime | None:
     """The date in a key, by the map's strptime pattern; UTC unless the pattern has ``%z``."""
     if backup.key_date is None:
         return None
@@ -65,7 +65,7 @@ class CaptureTimes:
     ``unreadable`` counts manifests that exist but state no usable time; the next witness was asked.
     """
 
-    def __init__(self, bucket: ObjectBucket, backup: BackupPrefix) -> None:
+    def __init__(self, bucket: ObjectBucket, backup: AgedPrefix) -> None:
         self.unreadable = 0
         self._bucket, self._backup = bucket, backup
         self._manifests: OrderedDict[str, datetime | None] = OrderedDict()

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from include.privacy.policy.data_map import BackupPrefix
+from include.privacy.policy.data_map import AgedPrefix
 from include.privacy.stores.objects.capture import CaptureTimes, archive_folder
 from include.privacy.stores.objects.model import Kind, ObjectBucket, ObjectVersion, Part
 
@@ -27,7 +27,7 @@ class DueCount:
 class Expiry:
     """Listings of what is due under one prefix at one cutoff (due: captured at or before it)."""
 
-    def __init__(self, bucket: ObjectBucket, backup: BackupPrefix, cutoff: datetime) -> None:
+    def __init__(self, bucket: ObjectBucket, backup: AgedPrefix, cutoff: datetime) -> None:
         self.times = CaptureTimes(bucket, backup)
         self._bucket, self._backup, self._cutoff = bucket, backup, cutoff
 

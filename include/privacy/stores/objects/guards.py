@@ -11,7 +11,7 @@ from datetime import datetime
 
 from include.privacy.clock import require_utc
 from include.privacy.planning.models import PlanError
-from include.privacy.policy.data_map import BackupPrefix, BucketMap
+from include.privacy.policy.data_map import AgedPrefix, BucketMap
 
 _SUBJECT = re.compile(r"[A-Za-z0-9_-]+")
 _PREFIX = re.compile(r"([A-Za-z0-9._-]+/)+")
@@ -39,15 +39,15 @@ def require_prefix(prefix: str | None) -> str:
     return prefix
 
 
-def backup_prefix(bucket: BucketMap, prefix: str | None) -> BackupPrefix:
-    """The mapped backup prefix of exactly this name; anything else is refused."""
+def backup_prefix(bucket: BucketMap, prefix: str | None) -> AgedPrefix:
+    """The mapped prefix of backups or archives of exactly this name; anything else is refused."""
     wanted = require_prefix(prefix)
-    for backup in bucket.backups:
-        if backup.prefix == wanted:
-            return backup
+    for aged in bucket.aged:
+        if aged.prefix == wanted:
+            return aged
     raise PlanError(
         f"store {bucket.store!r} has no backup prefix {wanted!r} in the data map; "
-        f"it knows {[b.prefix for b in bucket.backups]}"
+        f"it knows {[a.prefix for a in bucket.aged]}"
     )
 
 

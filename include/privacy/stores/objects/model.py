@@ -207,6 +207,9 @@ class ObjectBucket(Protocol):
     def read(self, key: str, limit: int) -> bytes | None:
         """The newest data of a small object, or ``None`` when there never was any."""
 
+    def stream(self, found: ObjectVersion) -> Iterator[bytes] | None:
+        """The data of one version, in pieces; ``None`` when it is gone by now."""
+
     def delete(self, objects: Sequence[ObjectVersion]) -> Deletion:
         """Delete at most ``batch_size`` entries, each by its version. Harmless to repeat."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from uuid import UUID
 
@@ -25,6 +26,7 @@ from include.privacy.stores.objects import guards, overdue
 from include.privacy.stores.objects.capture import CaptureTimes
 from include.privacy.stores.objects.content import Content, data_first, lone_markers, shards_for
 from include.privacy.stores.objects.expiry import Expiry
+from include.privacy.stores.objects.export import BucketExport
 from include.privacy.stores.objects.foresight import conflicts, effective_target, foresee
 from include.privacy.stores.objects.lifecycle import wanted_lifecycle
 from include.privacy.stores.objects.model import (
@@ -252,6 +254,11 @@ class ObjectStore:
             require_utc(as_of),
             held=holds_collection(holds, self.name, backup.prefix),
         )
+
+    @contextmanager
+    def export(self, cohort: Cohort, *, portable: bool = False) -> Iterator[BucketExport]:
+        """See :class:`ExportStore`."""
+        yield BucketExport(self.map, self._bucket, portable=portable)
 
     def folder_names(self, prefix: str) -> Iterator[str]:
         """The folders directly under a prefix: what the map is compared with.

@@ -24,8 +24,9 @@ ORDER BY c.relname
 """
 _COLUMNS = """
 SELECT a.attrelid, a.attname, format_type(a.atttypid, a.atttypmod), NOT a.attnotnull,
-       EXISTS (SELECT FROM pg_index i WHERE i.indrelid = a.attrelid AND i.indisunique
-               AND i.indkey::int2[] = ARRAY[a.attnum])
+       EXISTS (SELECT FROM pg_index i WHERE i.indrelid = a.attrelid AND i.indisunique AND i.indpred IS NULL
+               AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum),
+       has_column_privilege(a.attrelid, a.attnum, 'UPDATE')
 FROM pg_attribute a WHERE a.attrelid = ANY(%s) AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attrelid, a.attnum
 """
@@ -62,8 +63,8 @@ def read_schema(connection: Connection, schema: str) -> LiveSchema:
     tables = connection.execute(_TABLES, (schema,)).fetchall()
     oids = [row[0] for row in tables]
     columns: dict[int, dict[str, LiveColumn]] = {}
-    for oid, name, type_, nullable, unique in connection.execute(_COLUMNS, (oids,)):
-        columns.setdefault(oid, {})[name] = LiveColumn(name, type_, nullable, unique)
+    for oid, name, type_, nullable, unique, updatable in connection.execute(_COLUMNS, (oids,)):
+        columns.setdefault(oid, {})[name] = LiveColumn(name, type_, nullable, unique, updatable)
     primary = {oid: tuple(names) for oid, names in connection.execute(_PRIMARY_KEYS, (oids,))}
     return LiveSchema(
         schema=schema,

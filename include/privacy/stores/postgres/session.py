@@ -13,10 +13,13 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 # A statement of a chunk takes a quarter of a second; one that needs a hundred times that is stuck.
 STATEMENT_TIMEOUT_S = 60
 LOCK_TIMEOUT_S = 5
+IDLE_TIMEOUT_S = 120
 
 
 @contextmanager
-def connect(dsn: str, *, statement_timeout_s: int = STATEMENT_TIMEOUT_S) -> Iterator[Connection]:
+def connect(
+    dsn: str, *, statement_timeout_s: int = STATEMENT_TIMEOUT_S, idle_timeout_s: int = IDLE_TIMEOUT_S
+) -> Iterator[Connection]:
     """An autocommitting connection in UTC with statement, lock and idle time-outs.
 
     Statements are not prepared: a plan for one chunk must not be reused for a chunk a thousand
@@ -33,7 +36,8 @@ def connect(dsn: str, *, statement_timeout_s: int = STATEMENT_TIMEOUT_S) -> Iter
         prepare_threshold=None,
         options=(
             f"-c statement_timeout={statement_timeout_s}s -c lock_timeout={LOCK_TIMEOUT_S}s "
-            "-c random_page_cost=1.1 -c enable_indexonlyscan=off -c idle_in_transaction_session_timeout=120s "
+            "-c random_page_cost=1.1 -c enable_indexonlyscan=off "
+            f"-c idle_in_transaction_session_timeout={idle_timeout_s}s "
             "-c timezone=UTC -c client_min_messages=warning"
         ),
     ) as connection:

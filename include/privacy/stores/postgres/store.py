@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from uuid import UUID
@@ -11,15 +11,28 @@ from psycopg import sql
 
 from include.privacy.planning.catalogue import LiveSchema
 from include.privacy.planning.models import Cohort, HoldGate, Holds, Member, Outcome, Plan, ProbeResult
+from include.privacy.planning.rectification import (
+    Correction,
+    RectificationCheck,
+    RectificationOutcome,
+)
+from include.privacy.planning.restriction import Reason, Restriction
 from include.privacy.policy.data_map import DatabaseMap
-from include.privacy.policy.policy import RecordAgeRule, SubjectLifecycleRule
+from include.privacy.policy.policy import Purpose, RecordAgeRule, SubjectLifecycleRule
+from include.privacy.policy.purpose_views import LiveViews
+from include.privacy.policy.purpose_views import purpose_views as views_of
 from include.privacy.stores.overdue import Overdue
 from include.privacy.stores.postgres import (
     contact,
     exceptions,
     executor,
+    export,
     planner,
+    purpose_views,
     record_age,
+    rectify,
+    rectify_work,
+    restrict,
     subjects,
     workspace,
 )
@@ -38,8 +51,8 @@ class PostgresStore:
         self._dsn = dsn
 
     @contextmanager
-    def _open(self) -> Iterator[tuple[Connection, LiveSchema, Joins]]:
-        with connect(self._dsn) as connection:
+    def _open(self, **limits: int) -> Iterator[tuple[Connection, LiveSchema, Joins]]:
+        with connect(self._dsn, **limits) as connection:
             live = read_schema(connection, self.map.schema_)
             keys = {name: table.primary_key for name, table in live.tables.items()}
             yield connection, live, Joins(self.map, keys)
@@ -47,6 +60,24 @@ class PostgresStore:
     def migrate_workspace(self) -> None:
         """Creates or upgrades schema ``privacy_work``."""
         migrate_workspace(self._dsn)
+
+    def migrate_views(self, purposes: Mapping[str, Purpose]) -> int:
+        """Makes the views for the platform's jobs those of map and policy; returns how many there are."""
+        with self._open() as (connection, _, joins):
+            return purpose_views.apply(connection, joins, views_of(self.map, purposes))
+
+    def view_statements(self, purposes: Mapping[str, Purpose]) -> list[str]:
+        """The SQL of :meth:`migrate_views`, to be read."""
+        with self._open() as (connection, _, joins):
+            script = purpose_views.script(joins, views_of(self.map, purposes))
+            return [f"{statement.as_string(connection)};" for statement in script]
+
+    def read_views(self, purposes: Mapping[str, Purpose]) -> LiveViews:
+        """The views that exist, and what their readers can see without them."""
+        views = views_of(self.map, purposes)
+        with connect(self._dsn) as connection:
+            rights = purpose_views.direct_rights(connection, self.map.schema_, {v.reader for v in views})
+            return LiveViews(purpose_views.read_views(connection, views), rights)
 
     def read_schema(self) -> LiveSchema:
         """The live schema, for the comparison with the map."""
@@ -149,10 +180,70 @@ class PostgresStore:
         with self._open() as (connection, _, joins):
             yield from subjects.freeze_identifiers(connection, joins, keys)
 
+    @contextmanager
+    def export(self, cohort: Cohort, *, portable: bool = False) -> Iterator[export.DatabaseExport]:
+        """See :class:`ExportStore`."""
+        limits = {
+            "statement_timeout_s": export.STATEMENT_TIMEOUT_S,
+            "idle_timeout_s": export.IDLE_TIMEOUT_S,
+        }
+        with (
+            self._open(**limits) as (connection, live, joins),
+            export.open_export(connection, joins, live, cohort, portable=portable) as opened,
+        ):
+            yield opened
+
     def mark_deleted(self, rule: SubjectLifecycleRule, *, as_of: datetime, dry_run: bool = False) -> int:
         """P4.1: service ended a target ago, so the account is deleted from that instant."""
         with connect(self._dsn) as connection:
             return subjects.mark_deleted(connection, self.map, rule, as_of, dry_run=dry_run)
+
+    def replaced_values(
+        self, batch: UUID, corrections: Sequence[Correction]
+    ) -> dict[str, dict[str, tuple[str, ...]]]:
+        """By person and field, what a correction will replace here: to be sealed before it begins."""
+        with self._open() as (connection, live, joins):
+            return rectify.Rectification(connection, joins, live, batch, corrections).replaced_values()
+
+    def rectify(self, batch: UUID, corrections: Sequence[Correction], gate: HoldGate) -> RectificationOutcome:
+        """Writes everybody's new values into every column that holds the field; may be called again."""
+        with self._open() as (connection, live, joins):
+            return rectify.Rectification(connection, joins, live, batch, corrections).run(gate)
+
+    def check_rectified(self, batch: UUID, corrections: Sequence[Correction]) -> RectificationCheck:
+        """Looks at every corrected column again."""
+        with self._open() as (connection, live, joins):
+            return rectify.Rectification(connection, joins, live, batch, corrections).check()
+
+    def finish_rectification(self, batch: UUID) -> None:
+        """Drops the batch's work tables, and with them every value that was replaced."""
+        with connect(self._dsn) as connection:
+            rectify_work.drop(connection, batch)
+
+    def restrict(self, keys: Iterable[str], purposes: Iterable[str], reason: Reason, since: datetime) -> int:
+        """Closes the purposes (``*``: all but storage) to these people's data, from the next query on."""
+        with connect(self._dsn) as connection:
+            return restrict.restrict(connection, self.map, keys, purposes, reason, since)
+
+    def lift(self, keys: Iterable[str], purposes: Iterable[str] | None, reason: Reason) -> int:
+        """Ends restrictions of one reason; ``purposes=None`` for all purposes."""
+        with connect(self._dsn) as connection:
+            return restrict.lift(connection, self.map, keys, purposes, reason)
+
+    def restricted(self, keys: Iterable[str]) -> dict[str, tuple[Restriction, ...]]:
+        """The restrictions in force, by subject key."""
+        with connect(self._dsn) as connection:
+            return restrict.restricted(connection, self.map, keys)
+
+    def suppress(self, marks: Iterable[bytes], purpose: str, since: datetime) -> int:
+        """Puts marks of contacts on the suppression list, which survives the people's erasure."""
+        with connect(self._dsn) as connection:
+            return restrict.suppress(connection, self.map, marks, purpose, since)
+
+    def lift_suppression(self, marks: Iterable[bytes], purpose: str) -> int:
+        """Takes marks off the suppression list."""
+        with connect(self._dsn) as connection:
+            return restrict.lift_suppression(connection, self.map, marks, purpose)
 
     def overdue(
         self, rule: SubjectLifecycleRule | RecordAgeRule, *, as_of: datetime, holds: Holds

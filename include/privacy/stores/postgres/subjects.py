@@ -138,10 +138,15 @@ def mark_deleted(
     return marked
 
 
+def possible_keys(database: DatabaseMap, keys: Iterable[str]) -> list[str]:
+    """Those of ``keys`` that can be a subject key of this database, each once."""
+    return [k for k in dict.fromkeys(keys) if _KEY_FORMAT[database.subject_key_type].fullmatch(k)]
+
+
 def existing_keys(connection: Connection, database: DatabaseMap, keys: Iterable[str]) -> set[str]:
     """Those of ``keys`` that the root table lists; what cannot be a key at all is not among them."""
     table, key, _ = _root(database)
-    possible = [k for k in keys if _KEY_FORMAT[database.subject_key_type].fullmatch(k)]
+    possible = possible_keys(database, keys)
     rows = connection.execute(
         sql.SQL("SELECT {key}::text FROM {table} WHERE {key} = ANY(%s::{type}[])").format(
             key=key, table=table, type=sql.SQL(database.subject_key_type)

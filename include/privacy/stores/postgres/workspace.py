@@ -8,9 +8,15 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from psycopg import sql
+from psycopg.errors import InsufficientPrivilege
 
 from include.privacy.planning.models import Cohort, PlanError, Superseded
-from include.privacy.stores.postgres.joins import WORK_SCHEMA, cohort_table, identifier_table
+from include.privacy.stores.postgres.joins import (
+    SESSION_SCHEMA,
+    WORK_SCHEMA,
+    cohort_table,
+    identifier_table,
+)
 from include.privacy.stores.postgres.session import Connection
 
 log = logging.getLogger(__name__)
@@ -46,8 +52,24 @@ def load_cohort(connection: Connection, plan_id: UUID, cohort: Cohort, key_type:
     return int(row[0]) if row else 0
 
 
-def _copy(connection: Connection, plan_id: UUID, cohort: Cohort, key_type: str) -> None:
-    people, identifiers = cohort_table(plan_id), identifier_table(plan_id)
+def load_for_session(connection: Connection, export_id: UUID, cohort: Cohort, key_type: str) -> None:
+    """Copies the cohort into work tables that end with the connection: for reading only.
+
+    Raises :class:`PlanError` when the role may not create temporary tables.
+    """
+    try:
+        with connection.transaction():
+            _copy(connection, export_id, cohort, key_type, SESSION_SCHEMA)
+    except InsufficientPrivilege:
+        raise PlanError(
+            "this role may not create temporary tables: `python -m include.privacy grants` has the statement"
+        ) from None
+
+
+def _copy(
+    connection: Connection, plan_id: UUID, cohort: Cohort, key_type: str, schema: str = WORK_SCHEMA
+) -> None:
+    people, identifiers = cohort_table(plan_id, schema), identifier_table(plan_id, schema)
     connection.execute(sql.SQL("DROP TABLE IF EXISTS {}, {}").format(people, identifiers))
     connection.execute(
         sql.SQL(

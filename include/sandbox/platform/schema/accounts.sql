@@ -240,3 +240,22 @@ CREATE TABLE privacy_outbox (
 );
 CREATE INDEX privacy_outbox_waiting ON privacy_outbox (created_at) WHERE delivered_at IS NULL;
 CREATE INDEX privacy_outbox_account ON privacy_outbox (account_id);
+
+-- Whose data may not be used for a purpose; '*' is every purpose but storage. Written by the privacy
+-- project, read by the views for jobs and by the platform's own code: docs/INTEGRATION.md.
+CREATE TABLE privacy_restrictions (
+    account_id bigint NOT NULL,
+    purpose    text NOT NULL,
+    reason     text NOT NULL CHECK (reason IN ('objection', 'restriction', 'suppression')),
+    since      timestamptz NOT NULL,
+    PRIMARY KEY (account_id, purpose, reason)
+);
+
+-- Contacts that must not be written to, as keyed marks: they outlive the account, so that an import of an
+-- old list is caught. The key is in no database.
+CREATE TABLE suppressed_contacts (
+    mark    bytea NOT NULL CHECK (length(mark) = 32),
+    purpose text NOT NULL,
+    since   timestamptz NOT NULL,
+    PRIMARY KEY (mark, purpose)
+);

@@ -213,6 +213,16 @@ CREATE TABLE access_log (
 ) PARTITION BY RANGE (occurred_at);
 CREATE INDEX access_log_account ON access_log (account_id);
 
+-- Whose data may not be used for a purpose; '*' is every purpose but storage. Written by the privacy
+-- project, read by the views for jobs and by the platform's own code: docs/INTEGRATION.md.
+CREATE TABLE privacy_restrictions (
+    account_id bigint NOT NULL,
+    purpose    text NOT NULL,
+    reason     text NOT NULL CHECK (reason IN ('objection', 'restriction', 'suppression')),
+    since      timestamptz NOT NULL,
+    PRIMARY KEY (account_id, purpose, reason)
+);
+
 -- trap: names live on in here until somebody refreshes it
 CREATE MATERIALIZED VIEW leaderboard AS
     SELECT l.account_id, l.display_name, sum(p.points)::bigint AS points

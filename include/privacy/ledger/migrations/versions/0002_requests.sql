@@ -40,17 +40,17 @@ CREATE TABLE ledger.verification_attempt (
 -- One letter of a kind per request, claimed before it is handed to the mail provider.
 CREATE TABLE ledger.letter (
     request_id uuid NOT NULL REFERENCES ledger.request ON DELETE CASCADE, kind text NOT NULL,
-    state text NOT NULL CHECK (state IN ('claimed', 'sent', 'uncertain', 'rejected', 'no_address')),
+    state text NOT NULL CHECK (state IN ('claimed', 'sent', 'not_sent', 'uncertain', 'rejected', 'no_address')),
     reference text NOT NULL UNIQUE, claimed_at timestamptz NOT NULL, settled_at timestamptz,
     provider_id text, attempts integer NOT NULL DEFAULT 1,
     PRIMARY KEY (request_id, kind)
 );
-CREATE INDEX letter_open ON ledger.letter (claimed_at) WHERE state IN ('claimed', 'uncertain');
+CREATE INDEX letter_open ON ledger.letter (claimed_at) WHERE state IN ('claimed', 'not_sent', 'uncertain');
 
 -- An archive answers one request, lies under a random key, and is deleted when its links have expired.
 CREATE TABLE ledger.archive (
-    id uuid PRIMARY KEY, request_id uuid NOT NULL, store text NOT NULL, object_key text NOT NULL,
-    size bigint NOT NULL, sha256 bytea NOT NULL, created_at timestamptz NOT NULL,
+    id uuid PRIMARY KEY, request_id uuid NOT NULL, store text NOT NULL,
+    object_key text, object_version text, size bigint, sha256 text, created_at timestamptz NOT NULL,
     expires_at timestamptz NOT NULL, deleted_at timestamptz, delete_reason text
 );
 CREATE INDEX archive_request ON ledger.archive (request_id);

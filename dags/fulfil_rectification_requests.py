@@ -1,0 +1,74 @@
+"""Correct what people say is wrong, in every store that holds it, and answer each of them.
+
+## What it does
+Claims every verified request for rectification, lets no job use the people meanwhile, and writes each new
+value into every column that the data map knows to hold that fact: first in the root store, where an address
+that somebody else has is refused, then in the others, for everybody with the same few statements. The old
+values are sealed with the request until it is closed and kept nowhere else. Looks whether every store says
+the new value, writes to the person, closes the request.
+
+## What it does not do
+It does not change documents that were issued (invoices): the answer says so. It does not judge who is
+right: a value that does not fit its field is refused, with the reason. New values never pass through Airflow.
+
+## Triggers
+The intake (asset `rectification_requests`); a released hold (`released_holds`); a sweep every 15 minutes; by
+hand.
+
+## Parameters
+`request_ids`: only these requests, by the ledger's or the platform's id. Empty: all that wait.
+
+## If it fails
+Some corrections are not in every store; the error says how many, the log of correct which store stopped
+them. The people stay restricted; the next sweep goes on.
+
+## Promises
+P6.2
+"""
+
+from airflow.sdk import Asset, AssetOrTimeSchedule, CronTriggerTimetable, Param, TriggerRule, dag, task
+
+from include.dag_defaults import REQUESTS_POOL, START, Tag, default_args
+from include.privacy.requests import claimed, corrected, rectifying
+from include.privacy.steps import runs
+
+
+@dag(
+    schedule=AssetOrTimeSchedule(
+        timetable=CronTriggerTimetable("*/15 * * * *", timezone="UTC"),
+        assets=Asset("rectification_requests") | Asset("released_holds"),
+    ),
+    start_date=START,
+    catchup=False,
+    max_active_runs=1,
+    default_args=default_args(),
+    doc_md=__doc__,
+    tags=[Tag.requests, Tag.event],
+    params={
+        "request_ids": Param(
+            None,
+            type=["null", "array"],
+            items={"type": "string", "format": "uuid"},
+            description="Only these requests, by id. Empty: all that wait.",
+        )
+    },
+)
+def fulfil_rectification_requests():
+    run = task(runs.open_run)("rectification_requests")
+    requests = task(rectifying.prepare)(run, task(claimed.claim)(run, "rectification"))
+    work = {"pool": REQUESTS_POOL, "map_index_template": "{{ task.op_kwargs['store'] }}"}
+    root = (
+        task(rectifying.correct, task_id="correct_root", **work)
+        .partial(ledger_run=run)
+        .expand_kwargs(task(rectifying.root_first)(requests))
+    )
+    others = (
+        task(rectifying.correct, task_id="correct_others", **work)
+        .partial(ledger_run=run)
+        .expand_kwargs(task(rectifying.then_the_others)(requests))
+    )
+    closed = task(corrected.conclude, trigger_rule=TriggerRule.ALL_DONE)(run, requests)
+    root >> others >> closed
+
+
+fulfil_rectification_requests()

@@ -1,0 +1,107 @@
+"""After the corrections: each request is judged alone, answered, and closed."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from include.privacy.requests import claimed, rectifying, restricting, telling
+from include.privacy.requests.answering import LETTER_FOLLOWS, finish, refuse
+from include.privacy.runtime import runtime
+from include.privacy.steps.runs import FindingError, read_run
+
+if TYPE_CHECKING:
+    from include.privacy.ledger.rows import RequestRow
+    from include.privacy.letters.facts import Facts
+
+log = logging.getLogger(__name__)
+
+WHY = {
+    "already_in_use": "another account has this value",
+    "not_accepted": "the platform does not accept this value",
+}
+"""What the person is told of a store's refusal; the value itself is never repeated."""
+
+
+class CorrectionsOpenError(FindingError):
+    """Some corrections could not be made everywhere; the message has counts only."""
+
+
+def conclude(ledger_run: str, request_ids: list[str] | None = None) -> dict[str, int]:
+    """Look at every store again, answer and close each request that is corrected everywhere; ends the run."""
+    as_of = read_run(ledger_run).as_of
+    requests = claimed.open_requests(request_ids)
+    left = rectifying.corrections_left(ledger_run, requests) if requests else set()
+    counts: Counter[str] = Counter()
+    for request in requests:
+        try:
+            counts["open" if request.subject_key in left else _close(request, as_of)] += 1
+        except Exception as error:
+            log.exception("request %s could not be closed: %s", request.id, type(error).__name__)
+            counts["open"] += 1
+    rectifying.drop_work(rectifying.batch_of(ledger_run))
+    runtime().ledger().close_run(UUID(ledger_run), {"as_of": as_of.isoformat(), "requests": dict(counts)})
+    log.info("corrections: %s", dict(counts) or "none waited")
+    if request_ids is None or counts["open"]:
+        raise CorrectionsOpenError(
+            f"{counts['open']} of {len(requests)} corrections are not in every store; the next sweep goes on "
+            "with them, and the log of correct says which store stopped them"
+        )
+    return dict(counts)
+
+
+def _close(request: RequestRow, as_of: datetime) -> str:
+    from include.privacy.letters.facts import Corrected, Unchanged
+    from include.privacy.letters.reasons import RefusalReason
+
+    plan, refused = rectifying.plan_of(request), rectifying.refused_fields(request)
+    done = [name for name in plan.values if name not in refused]
+    undone = {name: WHY[code] for name, code in refused.items() if name in plan.values}
+    undone |= {problem.field: problem.message for problem in plan.problems}
+    stores = {row.recipient for row in runtime().ledger().recipients(request.id)}
+    if missing := {p.store for p in plan.places if p.rectify.field in done} - stores:
+        log.error("request %s: not corrected yet in %s", request.id, ", ".join(sorted(missing)))
+        return "open"
+    key = str(request.subject_key)
+    if not done:
+        state = refuse(request, RefusalReason.other, as_of, explanation=_sentences(undone))
+    else:
+
+        def facts() -> Facts:
+            return Corrected(
+                **{name: value for name, value in telling.head(request).items() if name != "right"},
+                corrected=tuple(_title(name) for name in done),
+                unchanged=tuple(Unchanged(what=_title(n), why=why) for n, why in undone.items()),
+            )
+
+        body = {"outcome": "completed", "corrected": done, "unchanged": undone}
+        if (request.details or {}).get("held"):
+            return _answer_and_hold(request, body, facts, as_of)
+        state = finish(request, "completed", body, "corrected", facts, as_of)
+    if state != LETTER_FOLLOWS:
+        restricting.lift([key])
+    return state
+
+
+def _answer_and_hold(
+    request: RequestRow, body: Mapping[str, object], facts: Callable[[], Facts], as_of: datetime
+) -> str:
+    """The person is answered, but what was replaced may be evidence in a matter: kept until the release."""
+    telling.answer(request, "completed", body)
+    telling.tell(request, "corrected", facts, as_of)
+    restricting.lift([str(request.subject_key)])
+    runtime().ledger().transition(request.id, "on_hold", "a legal hold keeps the replaced values")
+    return "on_hold"
+
+
+def _title(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _sentences(undone: dict[str, str]) -> str:
+    found = [f"{_title(name)}: {why}" for name, why in undone.items()]
+    return "; ".join(found) or "nothing was to be corrected"

@@ -1,0 +1,40 @@
+"""Stand-ins for the processors, one file each: their documented APIs on 127.0.0.1, with state and faults.
+
+All run in one process, each on a port of its own. They are honest about what an answer means (202 is
+queued, a lost answer may have had its effect) and can be told to fail; docs/LIMITS.md says what they are not.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from include.sandbox.processes import ProcessTable, Running, free_port, responds
+
+HOST = "127.0.0.1"
+SENDGRID = "sendgrid"
+KEY_VARIABLE = "STAND_IN_KEY_"
+
+
+def start_processors(
+    table: ProcessTable, keys: Mapping[str, str], *, root: Path, tied: bool = False
+) -> tuple[Running, dict[str, str]]:
+    """Spawn the stand-ins of ``keys`` (name → API key) and return them with their URLs; not yet answering.
+
+    ``root`` is the folder that holds the package ``include``.
+    """
+    ports = {name: free_port() for name in keys}
+    argv = [sys.executable, "-m", "include.sandbox.processors", "--data", str(table.folder)]
+    argv += [f"{name}={port}" for name, port in ports.items()]
+    # Keys travel in the environment: everybody may read the arguments of a process.
+    secret = {f"{KEY_VARIABLE}{name.upper()}": key for name, key in keys.items()}
+    env = {**os.environ, "PYTHONPATH": str(root)} | secret
+    process = table.spawn("processors", argv, env=env, cwd=root, tied=tied)
+    return process, {name: f"http://{HOST}:{port}" for name, port in ports.items()}
+
+
+def ready(endpoints: Mapping[str, str]) -> bool:
+    """Whether all of them take requests."""
+    return all(responds(endpoint, "/_sandbox/faults") for endpoint in endpoints.values())

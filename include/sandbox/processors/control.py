@@ -1,0 +1,42 @@
+"""Make a stand-in fail, or change its settings, from a test or the demo."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+from typing import Any
+
+
+class ProcessorControl:
+    """Speaks to ``/_sandbox`` of the stand-in at ``endpoint``."""
+
+    def __init__(self, endpoint: str) -> None:
+        self.endpoint = endpoint
+
+    def fail(self, **fault: Any) -> None:
+        """Make the next calls fail; the fields are those of :class:`..faults.Fault`."""
+        self._call("POST", "faults", fault)
+
+    def faults(self) -> list[dict[str, Any]]:
+        """Those that still wait."""
+        return list(self._call("GET", "faults")["faults"])
+
+    def clear_faults(self) -> None:
+        """Forget them."""
+        self._call("DELETE", "faults")
+
+    def configure(self, **settings: Any) -> None:
+        """Change settings of the stand-in; which there are, its class says."""
+        self._call("POST", "settings", settings)
+
+    def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        data = json.dumps(body).encode() if body is not None else None
+        address = self.endpoint.removeprefix("http://")
+        with contextlib.closing(http.client.HTTPConnection(address, timeout=10)) as connection:
+            connection.request(method, f"/_sandbox/{path}", body=data)
+            response = connection.getresponse()
+            content = response.read()
+        if response.status >= 400:
+            raise ValueError(f"The stand-in refused {path}: {content.decode()}")
+        return dict(json.loads(content))
