@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -91,6 +92,17 @@ def test_sent_again_nothing_new_opens(doors: Doors) -> None:
     unknown = {"request_id": str(uuid4()), "right": "erasure", "email": STRANGER}
     first, second = (doors.post("/requests", unknown) for _ in range(2))
     assert first.json() == second.json() and second.status_code == 202
+    assert len(doors.ledger.requests(["received"])) == before + 2
+
+
+def test_sent_many_times_at_once_one_request_opens(doors: Doors) -> None:
+    before = len(doors.ledger.requests(["received"]))
+    for who in (doors.address(21), STRANGER):
+        message = {"request_id": str(uuid4()), "right": "erasure", "email": who}
+        with ThreadPoolExecutor(6) as pool:
+            answers = list(pool.map(lambda m: doors.post("/requests", m), [message] * 6))
+        assert {answer.status_code for answer in answers} == {202}
+        assert len({answer.text for answer in answers}) == 1
     assert len(doors.ledger.requests(["received"])) == before + 2
 
 

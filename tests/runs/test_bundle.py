@@ -17,6 +17,7 @@ from tests.runs.conftest import AIRFLOW_ENV, ROOT
 
 DAGS = {
     "decide_guarded_plan",
+    "deliver_status_callbacks",
     "enforce_backup_retention",
     "enforce_database_retention",
     "fulfil_erasure_requests",
