@@ -39,7 +39,7 @@ check: $(READY) ## validate config/; against the live stores too when AIRFLOW_CO
 bench: $(READY) ## measure the engine against hand-written SQL and boto3 loops; prints and stores JSON
 	@$(PY) -m include.sandbox.bench
 
-docs: $(READY) ## write the generated pages: docs/DAGS.md and docs/PROMISES.md
+docs: $(READY) ## write the generated pages: docs/DAGS.md, PROMISES.md, REQUESTS.md
 	@$(PY) -m include.tools.dag_docs
 	@$(PY) -m include.privacy docs
 

@@ -17,11 +17,11 @@ from include.privacy.planning.models import Cohort, Plan, PlanError
 from include.privacy.policy import coverage, grants, live
 from include.privacy.policy.data_map import BucketMap, DatabaseMap
 from include.privacy.policy.loading import ROOT, Config, ConfigError, Problem, load_config
+from include.privacy.policy.pages import PageError
 from include.privacy.policy.policy import ObjectAgeRule, RecordAgeRule, Rule, SubjectLifecycleRule
 from include.privacy.policy.purpose_views import compare_views
+from include.privacy.requests import command_line
 from include.privacy.runtime import LEDGER, LEDGER_OWNER, UnusableConnectionError, runtime
-
-PAGE = ROOT / "docs" / "PROMISES.md"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return command(options)
     except ConfigError as error:
         _complain(error.problems)
-    except (_RefusedError, PlanError, UnusableConnectionError) as error:
+    except _SAID as error:
         print(error, file=sys.stderr)
     except BrokenPipeError:  # `… | head` has seen enough
         sys.stdout = None
@@ -41,6 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 class _RefusedError(Exception):
     """Something that the person at the keyboard can put right; the message says what."""
+
+
+_SAID = (_RefusedError, PlanError, PageError, UnusableConnectionError, command_line.NotDecidedError)
+"""Errors whose message is all that there is to say."""
 
 
 def check(options: argparse.Namespace) -> int:
@@ -205,23 +209,15 @@ def views(options: argparse.Namespace) -> int:
 
 
 def docs(options: argparse.Namespace) -> int:
-    """Write docs/PROMISES.md from the policy, or with ``--check`` see that it is current."""
-    current = PAGE.read_text(encoding="utf-8") if PAGE.exists() else None
-    try:
-        page = coverage.rendered(load_config().policy, current)
-    except ValueError as error:
-        if isinstance(error, ConfigError):
-            raise
-        raise _RefusedError(str(error)) from None
-    if page == current:
-        return 0
-    if options.check:
-        raise _RefusedError(
-            "docs/PROMISES.md is not current; run `python -m include.privacy docs` and commit it"
-        )
-    PAGE.parent.mkdir(exist_ok=True)
-    PAGE.write_text(page, encoding="utf-8")
-    print(f"wrote {PAGE.relative_to(ROOT)}")
+    """Write docs/PROMISES.md and docs/REQUESTS.md, or with ``--check`` see that they are current."""
+    for name in command_line.write_pages(ROOT / "docs", check_only=options.check):
+        print(f"wrote docs/{name}")
+    return 0
+
+
+def decide(options: argparse.Namespace) -> int:
+    """Show a question about a request, or with ``--answer`` decide it as whoever is logged in here."""
+    print(command_line.decide(options.decision, options.answer, options.grounds, options.reasons_file))
     return 0
 
 
@@ -292,6 +288,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--store", help="only this database")
     sub = add("docs", docs)
     sub.add_argument("--check", action="store_true", help="change nothing, fail when the page is not current")
+    command_line.add_arguments(add("decide", decide))
     add("pools", pools)
     sub = add("grants", print_grants)
     sub.add_argument("--store", help="only this store")

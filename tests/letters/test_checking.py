@@ -146,7 +146,7 @@ def test_a_file_that_no_letter_uses_is_probably_misspelt(folder: Path, problems:
         ("months: [January, ", "months: [", "too_short"),
         ('date_form: "{day} {month} {year}"', 'date_form: "{day} {month}"', "lacks {year}"),
         ('date_form: "{day} {month} {year}"', 'date_form: "{day} {month} {year} {hour}"', "use only"),
-        ("  legal_claims:", "  legal_claim:", "add a text for legal_claims"),
+        ("  objection_record:", "  objection_records:", "add a text for objection_record"),
     ],
 )
 def test_words_that_are_missing_or_malformed_are_told(

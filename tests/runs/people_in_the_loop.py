@@ -9,10 +9,10 @@ from typing import Any
 
 
 @contextmanager
-def answering(task_id: str, options: list[str]) -> Iterator[None]:
+def answering(task_id: str, options: list[str], user: str = "priya") -> Iterator[None]:
     """Answer every waiting task of that id in the background."""
     over = threading.Event()
-    thread = threading.Thread(target=_answer, args=(task_id, options, over), daemon=True)
+    thread = threading.Thread(target=_answer, args=(task_id, options, user, over), daemon=True)
     thread.start()
     try:
         yield
@@ -21,7 +21,7 @@ def answering(task_id: str, options: list[str]) -> Iterator[None]:
         thread.join(5)
 
 
-def _answer(task_id: str, options: list[str], over: threading.Event) -> None:
+def _answer(task_id: str, options: list[str], user: str, over: threading.Event) -> None:
     from airflow._shared.timezones import timezone
     from airflow.models.hitl import HITLDetail, HITLUser
     from airflow.models.taskinstance import TaskInstance
@@ -39,7 +39,7 @@ def _answer(task_id: str, options: list[str], over: threading.Event) -> None:
                 if ti.task_id != task_id:
                     continue
                 detail = session.scalar(select(HITLDetail).where(HITLDetail.ti_id == ti.id))
-                detail.responded_by = HITLUser(id="priya", name="priya")
+                detail.responded_by = HITLUser(id=f"id-of-{user}", name=user)
                 detail.responded_at = timezone.utcnow()
                 detail.chosen_options, detail.params_input = options, {}
                 event = TriggerEvent(detail.as_resume_event_payload())
@@ -55,6 +55,16 @@ def shown_body(run: Any) -> str:
     ids = [ti.id for ti in run.get_task_instances()]
     with create_session() as session:
         return str(session.scalar(select(HITLDetail.body).where(HITLDetail.ti_id.in_(ids))))
+
+
+def run_ids(dag_id: str) -> set[str]:
+    """The ids of every run of a DAG."""
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        return set(session.scalars(select(DagRun.run_id).where(DagRun.dag_id == dag_id)))
 
 
 def triggered(dag_id: str) -> list[dict[str, Any]]:

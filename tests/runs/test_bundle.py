@@ -16,14 +16,26 @@ from include.dag_defaults import REQUESTS_POOL, RETENTION_POOL, Tag
 from tests.runs.conftest import AIRFLOW_ENV, ROOT
 
 DAGS = {
+    "ask_decisions",
     "decide_guarded_plan",
+    "decide_subject_request",
     "deliver_status_callbacks",
     "enforce_backup_retention",
     "enforce_database_retention",
+    "expire_request_archives",
+    "extend_subject_request",
+    "fulfil_access_requests",
     "fulfil_erasure_requests",
+    "fulfil_objection_requests",
+    "fulfil_portability_requests",
+    "fulfil_rectification_requests",
+    "intake_subject_requests",
+    "open_subject_request",
     "place_legal_hold",
     "probe_again",
+    "refuse_subject_request",
     "release_legal_hold",
+    "watch_request_deadlines",
 }
 SECTIONS = ["What it does", "What it does not do", "Triggers", "Parameters", "If it fails", "Promises"]
 HEAVY = (

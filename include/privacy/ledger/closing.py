@@ -29,8 +29,11 @@ def close_request(
     *,
     reason: str | None = None,
     by: str = "engine",
+    alone: bool = False,
 ) -> None:
     """Close for good and destroy the request's key; requests that joined it close alike.
+
+    ``alone``: those that joined it go on instead, the first of them leading.
 
     Afterwards nothing in the ledger leads from the request to the person: tell the person first.
     ``answer`` holds counts, codes and dates, ``reason`` the code of a refusal. Closing again
@@ -40,10 +43,14 @@ def close_request(
     if state not in CLOSED:
         raise ValueError(f"{state!r} does not close a request; the closing states are {sorted(CLOSED)}")
     leader = load_request(session, request_id)
-    for request in [leader, *_followers(session, leader)]:
+    followers = _followers(session, leader)
+    closing = [leader] if alone else [leader, *followers]
+    for request in closing:
         _close(
             session, request, state, residual_until, impersonal(answer), at or datetime.now(UTC), reason, by
         )
+    if alone:
+        _inherit(session, followers, f"leads since another was {state}")
 
 
 def withdraw_request(
@@ -64,15 +71,19 @@ def withdraw_request(
         return request.state
     followers = _followers(session, request)
     _close(session, request, "withdrawn", None, {}, at or datetime.now(UTC), None, by)
-    if followers:
-        heir, *others = followers
-        heir.joined_to = None
-        for other in others:
-            other.joined_to = heir.id
-        session.flush()
-        state = "assessing" if heir.verified_at else "verifying"
-        move(session, heir, state, "leads since another was withdrawn")
+    _inherit(session, followers, "leads since another was withdrawn")
     return "withdrawn"
+
+
+def _inherit(session: Session, followers: list[Request], why: str) -> None:
+    if not followers:
+        return
+    heir, *others = followers
+    heir.joined_to = None
+    for other in others:
+        other.joined_to = heir.id
+    session.flush()
+    move(session, heir, "assessing" if heir.verified_at else "verifying", why)
 
 
 def _followers(session: Session, leader: Request) -> list[Request]:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from include.privacy.ledger.evidence import append_evidence
 from include.privacy.ledger.models import Reminder, Request
+from include.privacy.ledger.rows import ReminderRow
 
 
 def remind_once(session: Session, request_id: UUID, name: str, due_at: datetime) -> bool:
@@ -28,3 +29,16 @@ def remind_once(session: Session, request_id: UUID, name: str, due_at: datetime)
         session, "deadline", {"reminder": name, "due_at": due_at, "state": state}, request_id=request_id
     )
     return True
+
+
+def reminders(session: Session, since: datetime | None = None) -> list[ReminderRow]:
+    """Reminders about open requests that were given, all of them or those from ``since`` on."""
+    query = (
+        select(Reminder)
+        .join(Request, Request.id == Reminder.request_id)
+        .where(Request.closed_at.is_(None))
+        .order_by(Reminder.due_at, Reminder.request_id, Reminder.name)
+    )
+    if since is not None:
+        query = query.where(Reminder.reminded_at >= since)
+    return [ReminderRow(r.request_id, r.name, r.due_at, r.reminded_at) for r in session.scalars(query)]

@@ -85,7 +85,7 @@ def answer_decision(
     if record.answer is not None:
         if record.answer != answer:
             raise LedgerError(f"decision {decision_id} was already answered: {record.answer}")
-        return _row(sealer, record)
+        return decision_row(sealer, record)
     if answer not in record.options:
         raise LedgerError(f"answer one of: {', '.join(record.options)}")
     asked_by = _note(sealer, record.asked_by_sealed, f"decision {decision_id} asked by")
@@ -105,7 +105,7 @@ def answer_decision(
         "reasons": bool(reasons),
     }
     append_evidence(session, "decision_made", body, request_id=record.request_id)
-    return _row(sealer, record)
+    return decision_row(sealer, record)
 
 
 def present_decision(session: Session, decision_id: UUID, at: datetime) -> bool:
@@ -122,7 +122,7 @@ def decision(session: Session, sealer: Sealer, decision_id: UUID) -> DecisionRow
     record = session.get(Decision, decision_id)
     if record is None:
         raise NotInLedger(f"decision {decision_id} is not in the ledger")
-    return _row(sealer, record)
+    return decision_row(sealer, record)
 
 
 def decisions(
@@ -134,10 +134,11 @@ def decisions(
         query = query.where(Decision.request_id == request_id)
     if open_only:
         query = query.where(Decision.decided_at.is_(None))
-    return [_row(sealer, r) for r in session.scalars(query)]
+    return [decision_row(sealer, r) for r in session.scalars(query)]
 
 
-def _row(sealer: Sealer, r: Decision) -> DecisionRow:
+def decision_row(sealer: Sealer, r: Decision) -> DecisionRow:
+    """What the ledger hands out of a decision."""
     return DecisionRow(
         id=r.id,
         kind=r.kind,

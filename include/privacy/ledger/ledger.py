@@ -33,9 +33,11 @@ from include.privacy.ledger import quarantine as _quarantine
 from include.privacy.ledger import receiving as _receiving
 from include.privacy.ledger import recipients as _recipients
 from include.privacy.ledger import records as _records
+from include.privacy.ledger import refusing as _refusing
 from include.privacy.ledger import requests as _requests
 from include.privacy.ledger import resuming as _resuming
 from include.privacy.ledger import runs as _runs
+from include.privacy.ledger import settling as _settling
 from include.privacy.ledger import tombstones as _tombstones
 from include.privacy.ledger import verification as _verification
 from include.privacy.ledger.engine import ledger_engine
@@ -94,6 +96,7 @@ class Ledger:
     acknowledge_request = _plain(_receiving.acknowledge_request)
     verify_request = _plain(_receiving.verify_request)
     extend_request = _plain(_receiving.extend_request)
+    begin_refusal = _plain(_refusing.begin_refusal)
     withdraw_request = _plain(_closing.withdraw_request)
     claim_requests = _sealed(_claims.claim_requests)
     renew_claims = _plain(_claims.renew_claims)
@@ -127,6 +130,10 @@ class Ledger:
     ask_decision = _sealed(_decisions.ask_decision)
     answer_decision = _sealed(_decisions.answer_decision)
     present_decision = _plain(_decisions.present_decision)
+    decisions_to_present = _sealed(_settling.decisions_to_present)
+    ask_again = _plain(_settling.ask_again)
+    unapplied_decisions = _sealed(_settling.unapplied_decisions)
+    settle_decision = _plain(_settling.settle_decision)
     decision = _sealed(_decisions.decision)
     decisions = _sealed(_decisions.decisions)
 
@@ -135,6 +142,7 @@ class Ledger:
     recipients = _plain(_recipients.recipients)
 
     remind_once = _plain(_deadlines.remind_once)
+    reminders = _plain(_deadlines.reminders)
 
     queue_callback = _plain(_callbacks.queue_callback)
     open_callback_addresses = _plain(_callbacks.open_callback_addresses)

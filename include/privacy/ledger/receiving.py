@@ -17,6 +17,7 @@ from include.privacy.ledger.impersonal import impersonal
 from include.privacy.ledger.keys import create_key
 from include.privacy.ledger.locks import lock_for
 from include.privacy.ledger.models import Request
+from include.privacy.ledger.refusing import being_refused
 from include.privacy.ledger.requests import SUBJECT, load_request, move, step
 from include.privacy.ledger.sealing import Sealer
 from include.privacy.ledger.states import CLOSED, OPEN
@@ -178,7 +179,7 @@ def _verify(
     verification: Mapping[str, Any] | None,
     by: str,
 ) -> None:
-    if request.state in CLOSED:
+    if request.state in CLOSED or being_refused(request):
         return
     if request.verified_at is None:
         request.verified_at = verified_at

@@ -216,6 +216,16 @@ class RecipientRow:
 
 
 @dataclass(frozen=True)
+class ReminderRow:
+    """A reminder that was given."""
+
+    request_id: UUID
+    name: str
+    due_at: datetime
+    reminded_at: datetime
+
+
+@dataclass(frozen=True)
 class CallbackAddress:
     """Where a controller wants to be told about a request, and which statuses were queued for it."""
 

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from jinja2 import TemplateError, TemplateSyntaxError, nodes
 
-from include.privacy.letters.facts import FACTS, DecisionNeeded, LetterKind, Refused
+from include.privacy.letters.facts import FACTS, DecisionNeeded, Extended, LetterKind, Refused
 from include.privacy.letters.rendering import (
     SUBJECT,
     Book,
@@ -67,7 +67,7 @@ class _Language:
 
     def _parse(self) -> Iterator[Problem]:
         environment = environment_of(self.sources)
-        environment.filters |= dict.fromkeys(("day", "moment", "ground"), str)
+        environment.filters |= dict.fromkeys(("day", "moment", "ground", "compelling"), str)
         for name, source in sorted(self.sources.items()):
             if name.endswith(".yaml"):
                 continue
@@ -183,6 +183,9 @@ def _vocabulary(kind: LetterKind) -> tuple[AbstractSet[str], AbstractSet[str]]:
     may = set(_OPTIONAL | _AMBIENT)
     if model is Refused:
         must = must - {"reason"} | {"why", "then"}
+        may.add("reason")
+    if model is Extended:
+        must = must - {"reason"} | {"why"}
         may.add("reason")
     if model is DecisionNeeded:
         must = must - {"question"} | {"ask", "otherwise"}

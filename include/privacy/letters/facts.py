@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from include.privacy.letters.letter import plain
-from include.privacy.letters.reasons import RefusalReason
+from include.privacy.letters.reasons import CompellingGround, ExtensionReason, Question, RefusalReason
 from include.privacy.policy.data_map import LegalBasis
 from include.privacy.policy.letters import HttpsUrl
 
@@ -53,14 +53,6 @@ class LetterKind(StrEnum):
     withdrawn = "withdrawn"
     expired = "expired"
     decision_needed = "decision_needed"
-
-
-class Question(StrEnum):
-    """What a person may have to decide; asked in the words of ``words.yaml``."""
-
-    access_before_erasure = "access_before_erasure"
-    several_accounts = "several_accounts"
-    unclear_correction = "unclear_correction"
 
 
 class FactsError(ValueError):
@@ -115,12 +107,13 @@ class Ready(Facts):
 
 
 class Extended(Facts):
-    """A later due date, once, with reasons (Art. 12(3) GDPR)."""
+    """A later due date, once, with reasons (Art. 12(3) GDPR); ``explanation`` says more than the code."""
 
     kind = LetterKind.extended
     original_due_on: date
     due_on: date
-    explanation: Prose
+    reason: ExtensionReason
+    explanation: Prose | None = None
 
     @model_validator(mode="after")
     def _later(self) -> Extended:
@@ -215,10 +208,17 @@ class ObjectionReceived(Facts):
 
 
 class Continued(_Model):
-    """A purpose that goes on despite the objection, and the compelling grounds (Art. 21(1) GDPR)."""
+    """A purpose that goes on despite the objection, and the compelling grounds: a code, words, or both."""
 
     purpose: Label
-    why: Prose
+    grounds: CompellingGround | None = None
+    why: Prose | None = None
+
+    @model_validator(mode="after")
+    def _with_grounds(self) -> Continued:
+        if self.grounds is None and self.why is None:
+            raise ValueError("say why the purpose goes on: grounds or why")
+        return self
 
 
 class ObjectionDecided(Facts):

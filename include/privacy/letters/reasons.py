@@ -1,4 +1,7 @@
-"""Why a request may be refused: the codes; their wording is in ``config/letters/<language>/words.yaml``."""
+"""Why a request is refused or takes longer, why a purpose goes on, what a person is asked: the codes.
+
+Their wording is in ``config/letters/<language>/words.yaml``.
+"""
 
 from __future__ import annotations
 
@@ -42,6 +45,30 @@ class RefusalReason(StrEnum):
     def drp(self) -> str:
         """The reason in the vocabulary of the Data Rights Protocol 1.0."""
         return _TO_DRP.get(self, "other")
+
+
+class ExtensionReason(StrEnum):
+    """The two reasons for which the law's period may be extended (Art. 12(3) GDPR)."""
+
+    complexity = "complexity"
+    number_of_requests = "number_of_requests"
+
+
+class CompellingGround(StrEnum):
+    """On what a purpose may go on in spite of an objection (Art. 21(1) GDPR)."""
+
+    legal_claims = "legal_claims"
+    fraud_prevention = "fraud_prevention"
+    security = "security"
+    rights_of_others = "rights_of_others"
+
+
+class Question(StrEnum):
+    """What a person may have to decide; asked in the words of ``words.yaml``."""
+
+    access_before_erasure = "access_before_erasure"
+    several_accounts = "several_accounts"
+    unclear_correction = "unclear_correction"
 
 
 _FROM_DRP = {

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from jinja2 import FunctionLoader, StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from include.privacy.letters.facts import DecisionNeeded, Facts, LetterKind, Refused, facts_of
+from include.privacy.letters.facts import DecisionNeeded, Extended, Facts, LetterKind, Refused, facts_of
 from include.privacy.letters.letter import Letter, one_line
 from include.privacy.letters.words import Words, words_of
 from include.privacy.policy.letters import LetterConfig
@@ -137,6 +137,8 @@ def facts_in_words(facts: Facts, words: Words) -> dict[str, Any]:
     if isinstance(facts, Refused):
         reason = words.reasons[facts.reason]
         given |= {"reason": facts.reason.value, "why": reason.why, "then": reason.then}
+    if isinstance(facts, Extended):
+        given |= {"reason": facts.reason.value, "why": words.extensions[facts.reason]}
     if isinstance(facts, DecisionNeeded):
         question = words.questions[facts.question]
         given |= {"question": facts.question.value, "ask": question.ask, "otherwise": question.otherwise}
@@ -144,7 +146,10 @@ def facts_in_words(facts: Facts, words: Words) -> dict[str, Any]:
 
 
 def filters(words: Words, zone: ZoneInfo) -> dict[str, Callable[..., str]]:
-    """``day``: a date in words; ``moment``: date and time in words; ``ground``: why something is kept."""
+    """``day``: a date in words; ``moment``: date and time in words; ``ground``: why something is kept.
+
+    ``compelling``: why a purpose goes on.
+    """
 
     def day(value: date | datetime) -> str:
         return words.day(value, zone)
@@ -152,7 +157,12 @@ def filters(words: Words, zone: ZoneInfo) -> dict[str, Callable[..., str]]:
     def moment(value: datetime) -> str:
         return words.moment(value, zone)
 
-    return {"day": day, "moment": moment, "ground": words.grounds.__getitem__}
+    return {
+        "day": day,
+        "moment": moment,
+        "ground": words.grounds.__getitem__,
+        "compelling": words.compelling.__getitem__,
+    }
 
 
 def _tidied(text: str) -> str:

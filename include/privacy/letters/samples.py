@@ -18,7 +18,6 @@ from include.privacy.letters.facts import (
     Kept,
     ObjectionDecided,
     ObjectionReceived,
-    Question,
     Ready,
     Received,
     Refused,
@@ -28,7 +27,7 @@ from include.privacy.letters.facts import (
     Verify,
     Withdrawn,
 )
-from include.privacy.letters.reasons import RefusalReason
+from include.privacy.letters.reasons import CompellingGround, ExtensionReason, Question, RefusalReason
 
 AWAY = "https://practice-engine.example/privacy?request=1&step=2"
 # Free text is whatever somebody typed: unescaped, it would become part of the page.
@@ -46,7 +45,10 @@ def samples() -> Iterator[Facts]:
         yield Received(**about, due_on=_DUE, verified=True, status_url=AWAY)
         yield Received(**about, due_on=_DUE, verified=False)
         yield Verify(**about, link=AWAY, link_expires_at=_INSTANT, due_on=_DUE)
-        yield Extended(**about, original_due_on=_DUE, due_on=date(2027, 1, 25), explanation=TYPED)
+        later: dict[str, Any] = about | {"original_due_on": _DUE, "due_on": date(2027, 1, 25)}
+        for why in ExtensionReason:
+            yield Extended(**later, reason=why)
+            yield Extended(**later, reason=why, explanation=TYPED)
         yield Withdrawn(**about, withdrawn_on=_DUE)
         yield Withdrawn(**about, withdrawn_on=_DUE, already_done=TYPED)
     for right in ("access", "portability"):
@@ -90,7 +92,11 @@ def _endings() -> Iterator[Facts]:
     yield ObjectionReceived(
         **_common(), stopped=("News by e-mail",), restricted=("Recommendations",), due_on=_DUE
     )
-    going_on = (Continued(purpose="Preventing fraud", why=TYPED),)
+    going_on = (
+        Continued(purpose="Preventing fraud", why=TYPED),
+        *(Continued(purpose="Analysing progress", grounds=each) for each in CompellingGround),
+        Continued(purpose="Support", grounds=CompellingGround.security, why=TYPED),
+    )
     yield ObjectionDecided(**_common(), stopped=("Recommendations",))
     yield ObjectionDecided(**_common(), continued=going_on, restriction_ends_on=_DUE)
     yield ObjectionDecided(

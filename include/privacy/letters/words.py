@@ -1,4 +1,4 @@
-"""``config/letters/<language>/words.yaml``: dates, rights, reasons, grounds, questions."""
+"""``config/letters/<language>/words.yaml``: dates, rights, reasons, extensions, grounds, questions."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, ValidationError, field_validator
 
-from include.privacy.letters.facts import Ground, Question, Right
-from include.privacy.letters.reasons import RefusalReason
+from include.privacy.letters.facts import Ground, Right
+from include.privacy.letters.reasons import CompellingGround, ExtensionReason, Question, RefusalReason
 from include.privacy.policy.documents import Document, parse_document
 from include.privacy.policy.explain import explain
 from include.privacy.policy.letters import LetterConfig
@@ -54,7 +54,9 @@ class Words(PolicyModel):
     instant_form: Text
     rights: dict[str, RightText]
     reasons: dict[str, ReasonText]
+    extensions: dict[str, Text]
     grounds: dict[str, Text]
+    compelling: dict[str, Text]
     questions: dict[str, QuestionText]
 
     @field_validator("date_form")
@@ -76,6 +78,16 @@ class Words(PolicyModel):
     @classmethod
     def _every_reason(cls, value: dict[str, ReasonText]) -> dict[str, ReasonText]:
         return _complete(value, _codes(RefusalReason))
+
+    @field_validator("extensions")
+    @classmethod
+    def _every_extension(cls, value: dict[str, str]) -> dict[str, str]:
+        return _complete(value, _codes(ExtensionReason))
+
+    @field_validator("compelling")
+    @classmethod
+    def _every_compelling_ground(cls, value: dict[str, str]) -> dict[str, str]:
+        return _complete(value, _codes(CompellingGround))
 
     @field_validator("grounds")
     @classmethod

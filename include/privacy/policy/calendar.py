@@ -136,6 +136,13 @@ class Reminder(PolicyModel):
     to: Annotated[tuple[str, ...], Field(min_length=1)]
 
 
+class PersonQuestion(PolicyModel):
+    """How many ``days`` a person has to answer a question of ours, and what silence means."""
+
+    days: Count
+    unanswered: Literal["go_on", "expire"] = "go_on"
+
+
 @dataclass(frozen=True)
 class ClockRegime:
     """A regime with the rules of its clocks, in the order of the file."""
@@ -156,6 +163,7 @@ class CalendarConfig(PolicyModel):
     default_regime: str
     roles: dict[Id, Role] = Field(default_factory=dict)
     reminders: tuple[Reminder, ...] = ()
+    questions: dict[Id, PersonQuestion] = Field(default_factory=dict)
 
     def regime(self, regime_id: str | None = None) -> ClockRegime:
         """The regime of that id, or the default one; ``KeyError`` names the known ones."""

@@ -50,6 +50,8 @@ def challenge(ledger_run: str) -> dict[str, int]:
     Once per request; a link whose letter was lost is replaced by a fresh one. Whoever is unknown, or
     has no address, gets none and is refused at the due date like anybody who does not answer.
     """
+    from include.privacy.ledger.refusing import UNVERIFIED_REASON
+
     ledger = runtime().ledger()
     as_of = read_run(ledger_run).as_of
     unsettled = {row.request_id for row in ledger.unsettled_letters(as_of) if row.kind == "verify"}
@@ -57,7 +59,9 @@ def challenge(ledger_run: str) -> dict[str, int]:
     waiting = {
         row.id
         for row in ledger.requests(["verifying"])
-        if row.id in (unsettled | without) and row.verification.get("pending") != PLATFORM
+        if row.id in (unsettled | without)
+        and row.verification.get("pending") != PLATFORM
+        and row.reason != UNVERIFIED_REASON  # is being refused: a link would promise too much
     }
     return _each(waiting, lambda request: _challenge(request, as_of))
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from include.privacy.policy.data_map import DatabaseMap
+from include.privacy.requests import decisions
 from include.privacy.runtime import runtime
 
 if TYPE_CHECKING:
@@ -15,19 +16,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ERASE, HOLD = "erase", "hold"
-"""Erase all the same; or place a legal hold on the person. Silence erases: it is what was asked for."""
-TIME_TO_ACT = timedelta(days=3)
-"""The answer is due this long before the request itself, so that there is time to act on it."""
-LEAST_TIME = timedelta(hours=4)
-
 
 def park_undecided(requests: Sequence[RequestRow], as_of: datetime) -> set[str]:
     """Have a person asked about every request with rows to decide on; returns ids of those that wait now.
 
     A request that was decided on before goes ahead: what the hold kept back was released by somebody.
     """
-    ledger = runtime().ledger()
     waiting: set[str] = set()
     for store in runtime().stores():
         if not isinstance(store, DatabaseMap) or not requests:
@@ -35,17 +29,14 @@ def park_undecided(requests: Sequence[RequestRow], as_of: datetime) -> set[str]:
         found = runtime().database(store.store).rows_to_decide(str(r.subject_key) for r in requests)
         for request in requests:
             counts = found.get(str(request.subject_key))
-            asked = [d for d in ledger.decisions(request_id=request.id) if d.kind == "exception"]
-            if not counts or any(d.answer is not None for d in asked):
+            if not counts or decisions.answer_of(request.id, "exception"):
                 continue
             facts = {
                 "store": store.store,
                 "rows": counts,
                 "why": {name: _reason(store, name) for name in counts},
             }
-            answer_by = max(request.due_at - TIME_TO_ACT, as_of + LEAST_TIME)
-            ledger.ask_decision("exception", request.id, facts, (ERASE, HOLD), ERASE, as_of, answer_by)
-            ledger.transition(request.id, "awaiting_decision", "an exception to the erasure is to be decided")
+            decisions.ask("exception", request, facts, as_of)
             waiting.add(str(request.id))
     if waiting:
         log.info("%d requests wait for a decision on an exception", len(waiting))

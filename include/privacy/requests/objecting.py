@@ -6,14 +6,15 @@ import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from include.privacy.planning.restriction import contact_mark
 from include.privacy.policy.objection import effect_of_objection
-from include.privacy.requests import claimed, telling
+from include.privacy.requests import claimed, decisions, telling
 from include.privacy.requests.answering import finish, refuse
+from include.privacy.requests.decisions import Reasons
 from include.privacy.runtime import runtime
 from include.privacy.steps.freezing import members
 from include.privacy.steps.runs import FindingError, read_run
@@ -26,8 +27,6 @@ log = logging.getLogger(__name__)
 
 STOP, CONTINUE = "stop", "continue"
 """What a person decides about purposes that are weighed. Silence stops: it is what was asked for."""
-TIME_TO_ACT = timedelta(days=2)
-LEAST_TIME = timedelta(hours=4)
 
 
 @dataclass(frozen=True)
@@ -160,7 +159,6 @@ def _suppress(request: RequestRow, stopped: Iterable[str], as_of: datetime) -> N
 
 
 def _have_weighed(request: RequestRow, effects: Effects, as_of: datetime) -> str:
-    ledger = runtime().ledger()
     body = {"stopped": list(effects.stopped), "restricted": list(effects.restricted)}
     telling.answer(request, "restricted", body)
 
@@ -175,10 +173,7 @@ def _have_weighed(request: RequestRow, effects: Effects, as_of: datetime) -> str
         )
 
     telling.tell(request, "objection_received", facts, as_of)
-    answer_by = max(request.due_at - TIME_TO_ACT, as_of + LEAST_TIME)
-    facts_of_decision = {"purposes": list(effects.restricted), "right": "objection"}
-    ledger.ask_decision("objection", request.id, facts_of_decision, (STOP, CONTINUE), STOP, as_of, answer_by)
-    ledger.transition(request.id, "awaiting_decision", "an objection is to be weighed")
+    decisions.ask("objection", request, {"purposes": list(effects.restricted)}, as_of)
     return "awaiting_decision"
 
 
@@ -192,12 +187,18 @@ def _answer(request: RequestRow, effects: Effects, as_of: datetime) -> str:
 
     def facts() -> Facts:
         from include.privacy.letters.facts import Continued, ObjectionDecided
+        from include.privacy.letters.reasons import CompellingGround
 
-        why = _reasons(request)
+        made = decisions.answer_of(request.id, "objection")
+        reasons = Reasons.of(made.reasons if made else None)
+        grounds = CompellingGround(reasons.grounds) if reasons.grounds else None
         return ObjectionDecided(
             **_head(request),
             stopped=_titles(effects.stopped),
-            continued=tuple(Continued(purpose=t, why=why) for t in _titles(effects.continued)),
+            continued=tuple(
+                Continued(purpose=title, grounds=grounds, why=reasons.explanation)
+                for title in _titles(effects.continued)
+            ),
             restriction_ends_on=telling.day(as_of) if effects.continued else None,
         )
 
@@ -205,21 +206,8 @@ def _answer(request: RequestRow, effects: Effects, as_of: datetime) -> str:
 
 
 def _decided(request: RequestRow) -> str | None:
-    answers = [
-        d.answer
-        for d in runtime().ledger().decisions(request_id=request.id)
-        if d.kind == "objection" and d.answer is not None
-    ]
-    return answers[-1] if answers else None
-
-
-def _reasons(request: RequestRow) -> str:
-    given = [
-        d.reasons
-        for d in runtime().ledger().decisions(request_id=request.id)
-        if d.kind == "objection" and d.reasons
-    ]
-    return given[-1] if given else "Compelling legitimate grounds, weighed against yours, require it."
+    made = decisions.answer_of(request.id, "objection")
+    return made.answer if made else None
 
 
 def _weighed(purpose: str) -> bool:
