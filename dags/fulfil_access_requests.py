@@ -35,7 +35,7 @@ from include.privacy.steps import runs
 
 @dag(
     schedule=AssetOrTimeSchedule(
-        timetable=CronTriggerTimetable("*/15 * * * *", timezone="UTC"),
+        timetable=CronTriggerTimetable("3-59/15 * * * *", timezone="UTC"),
         assets=[Asset("access_requests")],
     ),
     start_date=START,

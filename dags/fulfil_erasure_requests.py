@@ -47,7 +47,7 @@ WAKES = ("erasure_requests", "released_holds", "decided_requests", "answered_req
 
 @dag(
     schedule=AssetOrTimeSchedule(
-        timetable=CronTriggerTimetable("*/15 * * * *", timezone="UTC"),
+        timetable=CronTriggerTimetable("9-59/15 * * * *", timezone="UTC"),
         assets=AssetAny(*(Asset(name) for name in WAKES)),
     ),
     start_date=START,

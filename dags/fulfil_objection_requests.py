@@ -34,7 +34,7 @@ from include.privacy.steps import runs
 
 @dag(
     schedule=AssetOrTimeSchedule(
-        timetable=CronTriggerTimetable("*/15 * * * *", timezone="UTC"),
+        timetable=CronTriggerTimetable("11-59/15 * * * *", timezone="UTC"),
         assets=Asset("objection_requests") | Asset("decided_requests"),
     ),
     start_date=START,

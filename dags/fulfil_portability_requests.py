@@ -34,7 +34,7 @@ from include.privacy.steps import runs
 
 @dag(
     schedule=AssetOrTimeSchedule(
-        timetable=CronTriggerTimetable("*/15 * * * *", timezone="UTC"),
+        timetable=CronTriggerTimetable("5-59/15 * * * *", timezone="UTC"),
         assets=[Asset("portability_requests")],
     ),
     start_date=START,

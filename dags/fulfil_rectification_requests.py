@@ -35,7 +35,7 @@ from include.privacy.steps import runs
 
 @dag(
     schedule=AssetOrTimeSchedule(
-        timetable=CronTriggerTimetable("*/15 * * * *", timezone="UTC"),
+        timetable=CronTriggerTimetable("7-59/15 * * * *", timezone="UTC"),
         assets=Asset("rectification_requests") | Asset("released_holds"),
     ),
     start_date=START,
