@@ -7,6 +7,7 @@ in it (Art. 15(4) and 20(4) GDPR).
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -129,8 +130,6 @@ class Records:
 
     def lines(self) -> Iterator[Sequence[str]]:
         """See :class:`Extract`."""
-        import json
-
         if self.records:
             yield [json.dumps(self._row(r), ensure_ascii=False, default=str) for r in self.records]
 
@@ -242,8 +241,6 @@ def _has_data(table: Table, collection: Collection) -> bool:
 
 
 def _text(value: object) -> str | None:
-    import json
-
     if value is None or isinstance(value, str):
         return value
     return json.dumps(value, ensure_ascii=False, default=str)
