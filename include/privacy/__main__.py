@@ -13,15 +13,17 @@ from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 from include.privacy.clock import parse_instant
+from include.privacy.connections import UnusableConnectionError
 from include.privacy.planning.models import Cohort, Plan, PlanError
 from include.privacy.policy import coverage, grants, live
-from include.privacy.policy.data_map import BucketMap, DatabaseMap
+from include.privacy.policy.bucket_map import BucketMap
+from include.privacy.policy.data_map import DatabaseMap
 from include.privacy.policy.loading import ROOT, Config, ConfigError, Problem, load_config
 from include.privacy.policy.pages import PageError
 from include.privacy.policy.policy import ObjectAgeRule, RecordAgeRule, Rule, SubjectLifecycleRule
 from include.privacy.policy.purpose_views import compare_views
 from include.privacy.requests import command_line
-from include.privacy.runtime import LEDGER, LEDGER_OWNER, UnusableConnectionError, runtime
+from include.privacy.runtime import LEDGER, LEDGER_OWNER, runtime
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -242,9 +244,8 @@ def print_grants(options: argparse.Namespace) -> int:
             print(grants.database_grants(store, config.policy.rules, options.role, config.policy.purposes))
         else:
             document = grants.s3_policy(store) if store.kind == "s3" else grants.gcs_role(store)
-            title = f"{store.store}: {'IAM policy' if store.kind == 's3' else 'Cloud Storage roles'}"
             text = json.dumps(document, indent=2)
-            print(text if options.store else f"-- {title}\n{text}\n")
+            print(text if options.store else f"-- {store.store}: {grants.DOCUMENTS[store.kind]}\n{text}\n")
     return 0
 
 

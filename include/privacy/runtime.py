@@ -6,15 +6,21 @@ a DAG file may import the use cases at no cost; tests put a :class:`Runtime` of 
 
 from __future__ import annotations
 
-import base64
-import binascii
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, urlencode
+
+from include.privacy.connections import (
+    LOOPBACK,
+    ConnectionInfo,
+    UnusableConnectionError,
+    connection,
+    key_bytes,
+    safe_endpoint,
+)
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -23,7 +29,8 @@ if TYPE_CHECKING:
     from include.privacy.ledger import Ledger
     from include.privacy.letters.rendering import Letters
     from include.privacy.mail import MailPort
-    from include.privacy.policy.data_map import BucketMap, StoreMap
+    from include.privacy.policy.bucket_map import BucketMap
+    from include.privacy.policy.data_map import StoreMap
     from include.privacy.policy.loading import Config
     from include.privacy.stores.archive_bucket import ArchiveBucket
     from include.privacy.stores.doorbell import Doorbell
@@ -39,48 +46,6 @@ MASTER_KEY = "privacy_master_key"
 SUPPRESSION_KEY = "privacy_suppression_key"
 TRANSMISSION_KEY = "privacy_transmission_key"
 REQUEST_QUEUE = "request_queue"
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-
-
-class UnusableConnectionError(RuntimeError):
-    """A connection is missing or unusable; the message names it and what to put there, never its content."""
-
-
-@dataclass(frozen=True)
-class ConnectionInfo:
-    """A connection as Airflow knows it: environment variable, secrets backend or metadata database."""
-
-    conn_id: str
-    conn_type: str
-    host: str | None = None
-    port: int | None = None
-    login: str | None = None
-    password: str | None = field(default=None, repr=False)
-    schema: str | None = None
-    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
-
-
-def connection(conn_id: str) -> ConnectionInfo:
-    """The Airflow connection of that id. Raises :class:`UnusableConnectionError`."""
-    from airflow.sdk import Connection
-
-    try:
-        found = Connection.get(conn_id)
-    except Exception as error:  # noqa: BLE001 - every secrets backend has errors of its own
-        raise UnusableConnectionError(
-            f"connection {conn_id!r} is not known ({type(error).__name__}); add it in Airflow, in the "
-            f"secrets backend, or as AIRFLOW_CONN_{conn_id.upper()}"
-        ) from None
-    return ConnectionInfo(
-        conn_id,
-        found.conn_type or "",
-        found.host or None,
-        found.port,
-        found.login or None,
-        found.password or None,
-        found.schema or None,
-        found.extra_dejson,
-    )
 
 
 class Runtime:
@@ -146,7 +111,7 @@ class Runtime:
 
     def archives(self) -> ArchiveBucket:
         """The bucket for archives. Its connection's extra names the KMS key (``kms_key_id``)."""
-        from include.privacy.policy.data_map import BucketMap
+        from include.privacy.policy.bucket_map import BucketMap
         from include.privacy.stores.archive_bucket import ArchiveBucket
 
         mapped = next((s for s in self.stores() if isinstance(s, BucketMap) and s.archives), None)
@@ -167,12 +132,13 @@ class Runtime:
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
         info = self.connection(TRANSMISSION_KEY)
-        raw = _key(info.password or "", "the transmission key", f"as password of connection {info.conn_id!r}")
+        where = f"as password of connection {info.conn_id!r}"
+        raw = key_bytes(info.password or "", "the transmission key", where)
         return Ed25519PrivateKey.from_private_bytes(raw), info.login or "1"
 
     def export_stores(self) -> tuple[ExportStore, ...]:
         """Every store that holds data of single people, in the order of the data map."""
-        from include.privacy.policy.data_map import BucketMap
+        from include.privacy.policy.bucket_map import BucketMap
 
         holding = [s for s in self.stores() if not (isinstance(s, BucketMap) and not s.content)]
         return tuple(self.store(s.store) for s in holding)
@@ -218,7 +184,7 @@ class Runtime:
             raise UnusableConnectionError(f"connection {REQUEST_QUEUE!r} has no extra 'queue_url'")
         client = sqs_client(
             region=info.extra.get("region_name"),
-            endpoint_url=_safe_endpoint(info),
+            endpoint_url=safe_endpoint(info),
             access_key=info.login,
             secret_key=info.password,
         )
@@ -228,12 +194,12 @@ class Runtime:
         """The 32 bytes that wrap the ledger's keys: PRIVACY_MASTER_KEY, or the connection's password."""
         text = os.environ.get("PRIVACY_MASTER_KEY") or self.connection(MASTER_KEY).password or ""
         where = f"in PRIVACY_MASTER_KEY or as password of connection {MASTER_KEY!r}"
-        return _key(text, "the master key", where)
+        return key_bytes(text, "the master key", where)
 
     def suppression_key(self) -> bytes:
         """The 32 bytes that mark contacts on the suppression list; the platform's jobs have the same."""
         text = self.connection(SUPPRESSION_KEY).password or ""
-        return _key(text, "the suppression key", f"as password of connection {SUPPRESSION_KEY!r}")
+        return key_bytes(text, "the suppression key", f"as password of connection {SUPPRESSION_KEY!r}")
 
     def dsn(self, conn_id: str) -> str:
         """PostgreSQL URL of a connection. TLS with a verified certificate unless on this machine."""
@@ -260,14 +226,14 @@ class Runtime:
         info = self.connection(conn_id)
         return s3_client(
             region=info.extra.get("region_name"),
-            endpoint_url=_safe_endpoint(info),
+            endpoint_url=safe_endpoint(info),
             access_key=info.login,
             secret_key=info.password,
         )
 
     def _bucket(self, store: BucketMap) -> Any:
         info = self.connection(store.connection)
-        endpoint = _safe_endpoint(info)
+        endpoint = safe_endpoint(info)
         if store.kind == "s3":
             from include.privacy.stores.s3 import S3Store
 
@@ -287,7 +253,7 @@ class Runtime:
                 info.password or "",
                 head.sender,
                 reply_to=head.privacy_contact.address,
-                endpoint_url=_safe_endpoint(info),
+                endpoint_url=safe_endpoint(info),
             )
         except ValueError as error:
             raise UnusableConnectionError(f"connection {SENDGRID!r}: {error}") from None
@@ -297,31 +263,6 @@ class Runtime:
             if key not in self._made:
                 self._made[key] = make()
             return self._made[key]
-
-
-def _key(text: str, what: str, where: str) -> bytes:
-    try:
-        key = base64.b64decode(text, validate=True)
-    except binascii.Error:
-        key = b""
-    if len(key) != 32:
-        raise UnusableConnectionError(f"{what} must be 32 bytes in base64 (openssl rand -base64 32), {where}")
-    return key
-
-
-def _safe_endpoint(info: ConnectionInfo) -> str | None:
-    """The connection's own endpoint, which must be TLS unless it is on this machine (P7.1)."""
-    from urllib.parse import urlsplit
-
-    endpoint = info.extra.get("endpoint_url")
-    if endpoint is None:
-        return None
-    parts = urlsplit(str(endpoint))
-    if parts.scheme != "https" and parts.hostname not in LOOPBACK:
-        raise UnusableConnectionError(
-            f"connection {info.conn_id!r}: endpoint_url must be https unless on this machine"
-        )
-    return str(endpoint)
 
 
 _current: Runtime | None = None

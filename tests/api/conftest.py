@@ -20,10 +20,11 @@ from starlette.testclient import TestClient
 
 from include.privacy.api.app import MOUNTED_AT, create_app
 from include.privacy.api.security import Access
+from include.privacy.connections import ConnectionInfo, UnusableConnectionError
 from include.privacy.ledger import Ledger, migrate
 from include.privacy.policy.policy import OpenDsr
 from include.privacy.requests.opendsr.processor import CONNECTION
-from include.privacy.runtime import ConnectionInfo, Runtime, UnusableConnectionError, use_runtime
+from include.privacy.runtime import Runtime, use_runtime
 from include.privacy.steps import runs
 from tests.api.signing import CERTIFICATE, DOMAIN, PRIVATE_KEY
 from tests.conftest import PLATFORM_AS_OF

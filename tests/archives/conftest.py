@@ -12,7 +12,8 @@ import pytest
 
 from include.privacy.archives.contents import Person, open_contents
 from include.privacy.planning.models import Member
-from include.privacy.policy.data_map import BucketMap, DatabaseMap
+from include.privacy.policy.bucket_map import BucketMap
+from include.privacy.policy.data_map import DatabaseMap
 from include.privacy.stores.postgres import PostgresStore
 from include.privacy.stores.s3 import S3Store
 from include.sandbox.objects import create_bucket

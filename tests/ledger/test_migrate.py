@@ -11,8 +11,8 @@ from alembic.migration import MigrationContext
 from psycopg.conninfo import conninfo_to_dict
 
 from include.privacy.ledger import Ledger, LedgerError, migrate
+from include.privacy.ledger.base import SCHEMA, Base
 from include.privacy.ledger.engine import ledger_engine
-from include.privacy.ledger.models import SCHEMA, Base
 from include.privacy.ledger.states import transitions
 
 from .conftest import AS_OF, DAG_ROLE, OWNER, LedgerDatabase

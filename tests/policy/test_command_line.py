@@ -17,10 +17,11 @@ import psycopg
 import pytest
 
 from include.privacy.__main__ import main
+from include.privacy.connections import ConnectionInfo, UnusableConnectionError
 from include.privacy.policy.data_map import DatabaseMap
 from include.privacy.policy.grants import database_grants
 from include.privacy.policy.loading import ROOT, load_config
-from include.privacy.runtime import ConnectionInfo, Runtime, UnusableConnectionError, use_runtime
+from include.privacy.runtime import Runtime, use_runtime
 from include.sandbox.platform.seed import create_schema, seed
 from tests.policy import configs
 

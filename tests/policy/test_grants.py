@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from include.privacy.policy.data_map import BucketMap, DatabaseMap
+from include.privacy.policy.bucket_map import BucketMap
+from include.privacy.policy.data_map import DatabaseMap
 from include.privacy.policy.grants import WORK_SCHEMA, database_grants, gcs_role, pools, s3_policy
 from include.privacy.policy.loading import ROOT, Config, load_config
 from include.privacy.stores.postgres import joins

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from include.privacy.policy.data_map import BucketMap, ContentPrefix
+from include.privacy.policy.bucket_map import BucketMap, ContentPrefix
 from include.privacy.policy.live import compare_prefixes
 from include.privacy.stores.gcs import GcsStore, gcs_client
 from include.privacy.stores.s3 import S3Store

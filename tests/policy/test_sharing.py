@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from include.privacy.policy.bucket_map import BucketMap
 from include.privacy.policy.categories import describe
-from include.privacy.policy.data_map import BucketMap, DatabaseMap, Table
+from include.privacy.policy.data_map import DatabaseMap, Table
 from include.privacy.policy.grants import s3_policy
 from include.privacy.policy.loading import ROOT, ConfigError, load_config
 from include.privacy.policy.sharing import earlier_roles, of_staff, owners

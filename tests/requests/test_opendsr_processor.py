@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from include.privacy.connections import ConnectionInfo
 from include.privacy.requests.opendsr.processor import CONNECTION, UnusableProcessorError, processor
 from include.privacy.requests.opendsr.statuses import FINAL, STATUSES, status_of
 from include.privacy.requests.opendsr.subject_request import callback_allowed
-from include.privacy.runtime import ConnectionInfo, Runtime, use_runtime
+from include.privacy.runtime import Runtime, use_runtime
 from tests.api.signing import CERTIFICATE, DOMAIN, KEY, PRIVATE_KEY, UNTIL, make_certificate, make_key, pem
 
 AS_OF = datetime(2026, 11, 20, tzinfo=UTC)

@@ -6,7 +6,8 @@ import base64
 
 import pytest
 
-from include.privacy.runtime import ConnectionInfo, Runtime, UnusableConnectionError
+from include.privacy.connections import ConnectionInfo, UnusableConnectionError
+from include.privacy.runtime import Runtime
 
 
 def _runtime(**fields: object) -> Runtime:
@@ -37,7 +38,7 @@ def test_a_connection_without_database_names_itself_and_not_its_password() -> No
 
 
 def test_an_unknown_connection_says_how_to_add_it() -> None:
-    from include.privacy.runtime import connection
+    from include.privacy.connections import connection
 
     with pytest.raises(UnusableConnectionError, match="AIRFLOW_CONN_NOWHERE"):
         connection("nowhere")

@@ -14,7 +14,8 @@ import pytest
 import yaml
 from psycopg import sql
 
-from include.privacy.policy.data_map import BucketMap, DatabaseMap, IdentifierPath, KeyPath, ReferencePath
+from include.privacy.policy.bucket_map import BucketMap
+from include.privacy.policy.data_map import DatabaseMap, IdentifierPath, KeyPath, ReferencePath
 from include.sandbox.platform.people import MARKERS, generate_people, pick
 from include.sandbox.platform.seed import SeedReport, create_schema, digest, seed
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
+from include.privacy.connections import ConnectionInfo
 from include.privacy.mail import MailUncertainError, SendState
 from include.privacy.policy.loading import ROOT, load_config
-from include.privacy.runtime import ConnectionInfo, Runtime
+from include.privacy.runtime import Runtime
 from include.sandbox.processors import SENDGRID
 from include.sandbox.processors.control import ProcessorControl
 from include.sandbox.processors.mailbox import read_mailbox

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from include.privacy.planning.models import Cohort, Holds, Member
-from include.privacy.policy.data_map import BackupPrefix, BucketMap, ContentPrefix
+from include.privacy.policy.bucket_map import BackupPrefix, BucketMap, ContentPrefix
 from include.privacy.policy.policy import Guard, ObjectAgeRule
 from include.privacy.stores.objects.model import (
     BucketPolicy,

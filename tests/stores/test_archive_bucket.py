@@ -21,7 +21,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from include.privacy.planning.models import Superseded
-from include.privacy.policy.data_map import BucketMap
+from include.privacy.policy.bucket_map import BucketMap
 from include.privacy.policy.policy import Guard, ObjectAgeRule
 from include.privacy.stores.archive_bucket import LONGEST_LINK, ArchiveBucket, StoredArchive
 from include.privacy.stores.objects.model import BucketError

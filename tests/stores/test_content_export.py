@@ -11,7 +11,7 @@ import pytest
 
 from include.privacy.planning.exporting import Extract
 from include.privacy.planning.models import Member
-from include.privacy.policy.data_map import BucketMap
+from include.privacy.policy.bucket_map import BucketMap
 from include.privacy.stores.gcs import GcsStore
 from include.privacy.stores.objects.export import BucketExport, collection_of
 from include.privacy.stores.objects.model import ObjectVersion

@@ -8,7 +8,7 @@ import traceback
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from include.privacy.runtime import UnusableConnectionError
+from include.privacy.connections import UnusableConnectionError
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send

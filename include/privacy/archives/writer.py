@@ -6,7 +6,7 @@ import hashlib
 import json
 import secrets
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -66,9 +66,15 @@ class Listing:
         """A member made of one text."""
         return self.member(path, (text.encode(),))
 
-    def document(self, path: str, value: object) -> Member:
-        """A member made of one JSON document, indented for people."""
-        return self.text(path, json.dumps(value, ensure_ascii=False, indent=1) + "\n")
+    def document(self, path: str, value: Mapping[str, object] | Sequence[object]) -> Member:
+        """A member made of one JSON document: an entry on each line, which people can read too."""
+        if isinstance(value, Mapping):
+            entries = [f"{json.dumps(k)}: {json.dumps(v, ensure_ascii=False)}" for k, v in value.items()]
+            opening, closing = "{}"
+        else:
+            entries = [json.dumps(item, ensure_ascii=False) for item in value]
+            opening, closing = "[]"
+        return self.text(path, f"{opening}\n" + ",\n".join(entries) + f"\n{closing}\n")
 
     def manifest(self, path: str, about: dict[str, object]) -> Member:
         """The last member: SHA-256, size and number of records of all others."""

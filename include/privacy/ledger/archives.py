@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from include.privacy.ledger.errors import NotInLedger
 from include.privacy.ledger.evidence import append_evidence
-from include.privacy.ledger.models import ArchiveRecord
+from include.privacy.ledger.request_models import ArchiveRecord
 from include.privacy.ledger.rows import ArchiveRow
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, aliased
 
 from include.privacy.ledger.evidence import append_evidence
-from include.privacy.ledger.models import Callback
+from include.privacy.ledger.request_models import Callback
 from include.privacy.ledger.rows import CallbackAddress, CallbackRow
 
 

@@ -10,7 +10,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from include.privacy.ledger.evidence import append_evidence
-from include.privacy.ledger.models import Reminder, Request
+from include.privacy.ledger.models import Request
+from include.privacy.ledger.request_models import Reminder
 from include.privacy.ledger.rows import ReminderRow
 
 

@@ -14,7 +14,7 @@ from include.privacy.ledger.errors import LedgerError, NotInLedger
 from include.privacy.ledger.evidence import append_evidence
 from include.privacy.ledger.impersonal import impersonal
 from include.privacy.ledger.locks import lock_for
-from include.privacy.ledger.models import Decision
+from include.privacy.ledger.request_models import Decision
 from include.privacy.ledger.rows import DecisionRow
 from include.privacy.ledger.sealing import Sealer
 

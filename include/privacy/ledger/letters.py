@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 
 from include.privacy.ledger.errors import NotInLedger
 from include.privacy.ledger.evidence import append_evidence
-from include.privacy.ledger.models import LetterRecord, Request
+from include.privacy.ledger.models import Request
+from include.privacy.ledger.request_models import LetterRecord
 from include.privacy.ledger.rows import LetterRow
 from include.privacy.ledger.states import CLOSED
 

@@ -12,10 +12,11 @@ import psycopg
 from psycopg import sql
 from sqlalchemy import Connection, delete, insert, select, text
 
+from include.privacy.ledger.base import SCHEMA
 from include.privacy.ledger.engine import ledger_engine
 from include.privacy.ledger.errors import LedgerError
 from include.privacy.ledger.locks import lock_for
-from include.privacy.ledger.models import SCHEMA, StateTransition
+from include.privacy.ledger.models import StateTransition
 from include.privacy.ledger.states import transitions
 
 _READ_ONLY = ("state_transition", "alembic_version")

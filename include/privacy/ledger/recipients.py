@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from include.privacy.ledger.evidence import append_evidence
 from include.privacy.ledger.impersonal import impersonal
-from include.privacy.ledger.models import RecipientOutcome
+from include.privacy.ledger.request_models import RecipientOutcome
 from include.privacy.ledger.rows import RecipientRow
 
 

@@ -9,7 +9,8 @@ from sqlalchemy import func, update
 from sqlalchemy.orm import Session
 
 from include.privacy.ledger.evidence import append_evidence
-from include.privacy.ledger.models import Request, VerificationToken
+from include.privacy.ledger.models import Request
+from include.privacy.ledger.request_models import VerificationToken
 from include.privacy.ledger.requests import load_request, move
 from include.privacy.ledger.states import UNVERIFIED
 

@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 from include.privacy.ledger.decisions import decision_row
 from include.privacy.ledger.errors import NotInLedger
 from include.privacy.ledger.evidence import append_evidence
-from include.privacy.ledger.models import Decision, Evidence, Request
+from include.privacy.ledger.models import Evidence, Request
+from include.privacy.ledger.request_models import Decision
 from include.privacy.ledger.requests import load_request, move
 from include.privacy.ledger.rows import DecisionRow
 from include.privacy.ledger.sealing import Sealer

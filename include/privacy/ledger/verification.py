@@ -12,8 +12,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from include.privacy.ledger.evidence import append_evidence
-from include.privacy.ledger.models import Request, VerificationAttempt, VerificationToken
+from include.privacy.ledger.models import Request
 from include.privacy.ledger.receiving import verify_request
+from include.privacy.ledger.request_models import VerificationAttempt, VerificationToken
 from include.privacy.ledger.sealing import Sealer
 
 TOKEN_BYTES = 32

@@ -7,6 +7,7 @@ in it (Art. 15(4) and 20(4) GDPR).
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,8 @@ from typing import Protocol
 from include.privacy.planning.catalogue import LiveSchema
 from include.privacy.planning.models import PlanError
 from include.privacy.policy.categories import describe
-from include.privacy.policy.data_map import STAFF, Column, DatabaseMap, Origin, Subject, Table
+from include.privacy.policy.data_map import STAFF, Column, DatabaseMap, Subject, Table
+from include.privacy.policy.map_model import Origin
 from include.privacy.policy.sharing import earlier_roles, owners, path_columns
 
 REDACTED = "[redacted]"
@@ -129,8 +131,6 @@ class Records:
 
     def lines(self) -> Iterator[Sequence[str]]:
         """See :class:`Extract`."""
-        import json
-
         if self.records:
             yield [json.dumps(self._row(r), ensure_ascii=False, default=str) for r in self.records]
 
@@ -242,8 +242,6 @@ def _has_data(table: Table, collection: Collection) -> bool:
 
 
 def _text(value: object) -> str | None:
-    import json
-
     if value is None or isinstance(value, str):
         return value
     return json.dumps(value, ensure_ascii=False, default=str)

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    field_validator,
-    model_serializer,
-    model_validator,
-)
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
+from include.privacy.policy.bucket_map import BucketMap
+from include.privacy.policy.map_model import MapModel, Name, Origin
 from include.privacy.policy.rectify import History, Rectify
 
-Name = Annotated[str, Field(min_length=1, max_length=63)]
 LegalBasis = Literal[
     "consent",
     "contract",
@@ -26,15 +19,8 @@ LegalBasis = Literal[
     "legitimate_interests",
 ]
 
-Origin = Literal["provided", "observed", "inferred"]
 STAFF = "staff"
 """Stands in ``of:`` for employees: such a column is never shown to a customer."""
-
-
-class MapModel(BaseModel):
-    """Frozen, and closed: a misspelt field is an error, not a silent nothing."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Column(MapModel):
@@ -261,85 +247,6 @@ class DatabaseMap(MapModel):
     root: Root | None = None
     max_shards: Annotated[int, Field(ge=1, le=32)] = 4
     tables: dict[Name, Table]
-
-
-class ContentPrefix(MapModel):
-    """Objects of one person: ``prefix`` ends in ``{subject}/``; erasure removes every version."""
-
-    prefix: Annotated[str, Field(pattern=r"^([A-Za-z0-9._-]+/)*\{subject\}/$")]
-    category: str
-    purposes: tuple[str, ...]
-    origin: Origin = "provided"
-    description: str = ""
-
-
-class BackupPrefix(MapModel):
-    """Backup archives: expire by the age of what they captured, never person by person.
-
-    ``captured_at`` lists where the capture time is read, best first. ``key_date`` is a
-    strptime pattern of the key up to and including the archive's folder.
-    """
-
-    prefix: Annotated[str, Field(pattern=r"^([A-Za-z0-9._-]+/)+$")]
-    backup_of: str
-    captured_at: tuple[Literal["manifest", "metadata", "key", "last_modified"], ...] = (
-        "manifest",
-        "metadata",
-        "key",
-        "last_modified",
-    )
-    manifest: str = "manifest.json"
-    key_date: str | None = None
-    lifecycle: Literal["manage", "audit"] = "audit"
-    category: str = "user"
-    purposes: tuple[str, ...] = ()
-    description: str = ""
-
-
-class ArchivePrefix(MapModel):
-    """Archives that answer access and portability requests: expire as a whole, by their LastModified."""
-
-    prefix: Annotated[str, Field(pattern=r"^([A-Za-z0-9._-]+/)+$")]
-    lifecycle: Literal["manage", "audit"] = "audit"
-    category: str = "user"
-    purposes: tuple[str, ...] = ()
-    description: str = ""
-
-    @property
-    def captured_at(self) -> tuple[Literal["last_modified"], ...]:
-        """We write them ourselves and nobody copies them: the store's own time is the right one."""
-        return ("last_modified",)
-
-    @property
-    def manifest(self) -> str:
-        """None: each archive is one object."""
-        return ""
-
-    @property
-    def key_date(self) -> None:
-        """None: keys say nothing."""
-        return
-
-
-AgedPrefix = BackupPrefix | ArchivePrefix
-
-
-class BucketMap(MapModel):
-    """A bucket in S3 or Google Cloud Storage."""
-
-    store: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-    kind: Literal["s3", "gcs"]
-    description: str = ""
-    connection: str
-    bucket: Annotated[str, Field(min_length=3)]
-    content: tuple[ContentPrefix, ...] = ()
-    backups: tuple[BackupPrefix, ...] = ()
-    archives: tuple[ArchivePrefix, ...] = ()
-
-    @property
-    def aged(self) -> tuple[AgedPrefix, ...]:
-        """The prefixes whose objects expire by age."""
-        return (*self.backups, *self.archives)
 
 
 StoreMap = DatabaseMap | BucketMap

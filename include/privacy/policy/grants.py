@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from include.privacy.policy.data_map import BucketMap, DatabaseMap, Table
+from include.privacy.policy.bucket_map import BucketMap
+from include.privacy.policy.data_map import DatabaseMap, Table
 from include.privacy.policy.live import mapped_folders
 from include.privacy.policy.objection import RESTRICTIONS, SUPPRESSED
 from include.privacy.policy.policy import Purpose, RecordAgeRule, Rule
@@ -80,6 +81,10 @@ def _reader_lines(views: Sequence[PurposeView], who: str) -> list[str]:
             f"CREATE SCHEMA IF NOT EXISTS {_quoted(schema)} AUTHORIZATION {who};",
         ]
     return lines
+
+
+DOCUMENTS = {"s3": "IAM policy", "gcs": "Cloud Storage roles"}
+"""What the grants of a kind of bucket are called."""
 
 
 def s3_policy(bucket: BucketMap) -> dict[str, Any]:

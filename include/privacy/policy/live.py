@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 
-from include.privacy.policy.data_map import BucketMap, DatabaseMap, KeyPath, Path, ReferencePath, Table
+from include.privacy.policy.bucket_map import BucketMap
+from include.privacy.policy.data_map import DatabaseMap, KeyPath, Path, ReferencePath, Table
 from include.privacy.policy.documents import Document, Loc
 from include.privacy.policy.live_rectification import rectification_problems_live
 from include.privacy.policy.live_schema import LiveKey, LiveSchema, LiveTable

@@ -12,9 +12,10 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from include.privacy.business_days import WorkingCalendar, country_calendar
+from include.privacy.policy.bucket_map import BucketMap
 from include.privacy.policy.calendar import CalendarConfig
 from include.privacy.policy.calendar_validation import calendar_problems
-from include.privacy.policy.data_map import BucketMap, DatabaseMap, DataMap
+from include.privacy.policy.data_map import DatabaseMap, DataMap
 from include.privacy.policy.documents import Document, read_document
 from include.privacy.policy.explain import explain
 from include.privacy.policy.letters import HEAD, LetterConfig, Letterhead, read_texts

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-from include.privacy.policy.data_map import BucketMap, DatabaseMap, StoreMap
+from include.privacy.policy.bucket_map import BucketMap
+from include.privacy.policy.data_map import DatabaseMap, StoreMap
 from include.privacy.policy.documents import Document, Loc
 from include.privacy.policy.objection import objection_problems
 from include.privacy.policy.policy import ObjectAgeRule, Policy, RecordAgeRule, SubjectLifecycleRule

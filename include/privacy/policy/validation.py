@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from include.privacy.policy.data_map import BucketMap, DatabaseMap, StoreMap
+from include.privacy.policy.bucket_map import BucketMap
+from include.privacy.policy.data_map import DatabaseMap, StoreMap
 from include.privacy.policy.documents import Document, Loc
 from include.privacy.policy.policy import Policy
 from include.privacy.policy.problems import Problem, suggestion

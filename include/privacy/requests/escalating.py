@@ -14,9 +14,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from include.privacy.connections import UnusableConnectionError
 from include.privacy.requests import telling
 from include.privacy.requests.deadlines import days_left
-from include.privacy.runtime import UnusableConnectionError, runtime
+from include.privacy.runtime import runtime
 from include.privacy.steps.runs import read_run
 
 if TYPE_CHECKING:

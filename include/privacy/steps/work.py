@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TypedDict
 from uuid import UUID, uuid5
 
-from include.privacy.policy.data_map import BucketMap
+from include.privacy.policy.bucket_map import BucketMap
 from include.privacy.runtime import runtime
 
 

@@ -19,7 +19,7 @@ from uuid import UUID
 from botocore.exceptions import BotoCoreError, ClientError
 
 from include.privacy.planning.models import Superseded
-from include.privacy.policy.data_map import BucketMap
+from include.privacy.policy.bucket_map import BucketMap
 from include.privacy.stores.objects.model import BucketError, ObjectVersion
 from include.privacy.stores.objects.pages import ahead
 from include.privacy.stores.s3_bucket import S3Bucket

@@ -7,7 +7,7 @@ from typing import Any, cast
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 
-from include.privacy.policy.data_map import BucketMap
+from include.privacy.policy.bucket_map import BucketMap
 from include.privacy.stores.endpoints import require_safe_endpoint
 from include.privacy.stores.gcs_bucket import GcsBucket
 from include.privacy.stores.objects.model import BatchLog, BucketError

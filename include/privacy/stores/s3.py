@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import boto3
 from botocore.config import Config
 
-from include.privacy.policy.data_map import BucketMap
+from include.privacy.policy.bucket_map import BucketMap
 from include.privacy.stores.endpoints import require_safe_endpoint
 from include.privacy.stores.objects.model import BatchLog, BucketError
 from include.privacy.stores.objects.store import ObjectStore

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from include.privacy.planning.models import Cohort, Member
-from include.privacy.policy.data_map import BucketMap
+from include.privacy.policy.bucket_map import BucketMap
 from include.privacy.stores.s3 import S3Store, s3_client
 from include.sandbox import objects
 from include.sandbox.bench.databases import AS_OF, OpenGate

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from include.privacy.ledger.models import SCHEMA, Base
+from include.privacy.ledger.base import SCHEMA, Base
 
 connection = context.config.attributes.get("connection")
 if connection is None:

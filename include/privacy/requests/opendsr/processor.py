@@ -13,8 +13,9 @@ from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from include.privacy.connections import UnusableConnectionError
 from include.privacy.requests.opendsr.statuses import instant
-from include.privacy.runtime import UnusableConnectionError, runtime
+from include.privacy.runtime import runtime
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey

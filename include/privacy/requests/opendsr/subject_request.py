@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from include.privacy.clock import parse_instant
+from include.privacy.connections import LOOPBACK
 from include.privacy.requests.remote import Identity
 from include.privacy.requests.verification import METHODS
-from include.privacy.runtime import LOOPBACK
 
 REGULATIONS = ("gdpr", "ccpa")
 REQUEST_TYPES = ("access", "portability", "erasure")

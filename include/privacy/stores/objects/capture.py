@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from include.privacy.clock import parse_instant
-from include.privacy.policy.data_map import AgedPrefix
+from include.privacy.policy.bucket_map import AgedPrefix
 from include.privacy.stores.objects.model import (
     METADATA_CAPTURED_AT,
     Details,

@@ -7,7 +7,7 @@ from itertools import chain
 from zlib import crc32
 
 from include.privacy.planning.models import Cohort, Member
-from include.privacy.policy.data_map import ContentPrefix
+from include.privacy.policy.bucket_map import ContentPrefix
 from include.privacy.stores.objects.guards import subject_prefix
 from include.privacy.stores.objects.model import Kind, ObjectBucket, ObjectVersion, Part
 from include.privacy.stores.objects.pages import parallel

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from include.privacy.policy.data_map import AgedPrefix
+from include.privacy.policy.bucket_map import AgedPrefix
 from include.privacy.stores.objects.capture import CaptureTimes, archive_folder
 from include.privacy.stores.objects.model import Kind, ObjectBucket, ObjectVersion, Part
 

@@ -10,7 +10,7 @@ from typing import TypedDict
 
 from include.privacy.planning.exporting import Collection, ExportField, Extract, StoredFile
 from include.privacy.planning.models import Member
-from include.privacy.policy.data_map import BucketMap, ContentPrefix
+from include.privacy.policy.bucket_map import BucketMap, ContentPrefix
 from include.privacy.stores.objects.guards import subject_prefix
 from include.privacy.stores.objects.model import Kind, ObjectBucket, ObjectVersion
 

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from include.privacy.clock import require_utc
 from include.privacy.planning.models import PlanError
-from include.privacy.policy.data_map import AgedPrefix, BucketMap
+from include.privacy.policy.bucket_map import AgedPrefix, BucketMap
 
 _SUBJECT = re.compile(r"[A-Za-z0-9_-]+")
 _PREFIX = re.compile(r"([A-Za-z0-9._-]+/)+")

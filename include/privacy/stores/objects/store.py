@@ -20,7 +20,7 @@ from include.privacy.planning.models import (
     Step,
     Verb,
 )
-from include.privacy.policy.data_map import BucketMap
+from include.privacy.policy.bucket_map import BucketMap
 from include.privacy.policy.policy import ObjectAgeRule
 from include.privacy.stores.objects import guards, overdue
 from include.privacy.stores.objects.capture import CaptureTimes
