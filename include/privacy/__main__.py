@@ -250,8 +250,7 @@ def print_grants(options: argparse.Namespace) -> int:
 
 
 def _complain(problems: Sequence[Problem]) -> None:
-    for problem in sorted(set(problems)):
-        print(problem, file=sys.stderr)
+    print(*sorted(set(problems)), sep="\n", file=sys.stderr)
     print(f"{len(set(problems))} problem(s)", file=sys.stderr)
 
 
