@@ -273,7 +273,7 @@ def test_nothing_found_is_an_answer_too(estate: Estate) -> None:
     (files,) = build(estate, 4711)
     assert not [p for p in files if p.startswith(("data/", "files/"))]
     page = files["index.html"].decode()
-    assert "We hold no data about you" in page and "practice: Every attempt" in page
+    assert "We hold no data about you" in page and "Your attempts at exercises." in page
     info = json.loads(files["information.json"])
     assert info["data_found"] is False and info["purposes"] == [] and info["rights"]
 

@@ -171,6 +171,8 @@ def test_the_shipped_map_explains_every_column_of_people() -> None:
         for table in store.tables.values() if isinstance(store, DatabaseMap) else ():
             for column in table.columns.values():
                 assert (column.description or describe(column.category)).endswith(".")
+            for number, (role, subject) in enumerate(table.subjects.items()):
+                assert (subject.title if number else table.title).endswith("."), (table.title, role)
 
 
 def test_recommendations_and_levels_are_inferred_in_the_shipped_map() -> None:

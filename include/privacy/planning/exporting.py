@@ -220,13 +220,20 @@ def _collection(
         store=store,
         table=name,
         role=role,
-        description=table.description,
+        description=_title(name, table, role),
         fields=tuple(fields),
         withheld=tuple(withheld),
         key=key if shown.issuperset(key) else (),
         first_role=not earlier,
         consultations=table.consultations,
     )
+
+
+def _title(name: str, table: Table, role: str) -> str:
+    if title := table.subjects[role].title:
+        return title
+    text = table.title or table.description or name
+    return text if not earlier_roles(table, role) else f"{text} ({role})"
 
 
 def origin_of(table: Table, subject: Subject, column: Column) -> Origin:

@@ -167,12 +167,14 @@ class Subject(MapModel):
     """How rows of a table reach a data subject, and what that person's erasure does to them.
 
     ``origin`` says where the rows come from as seen in this role, whatever their columns say: a review
-    is ``provided`` by its mentor, and for its learner made by somebody else (``inferred``).
+    is ``provided`` by its mentor, and for its learner made by somebody else (``inferred``). ``title``
+    tells the person what the rows are to them, where it is not what the table's says.
     """
 
     path: Path
     erasure: Disposition
     origin: Origin | None = None
+    title: str = ""
 
     @model_validator(mode="before")
     @classmethod
@@ -188,12 +190,14 @@ class Table(MapModel):
     ``subjects`` is keyed by role: a review belongs to its learner *and* its mentor. A table
     without subjects must have no personal column.
 
+    ``description`` is for engineers, ``title`` for the person whose archive shows the rows.
     ``origin``: ``provided`` by the person, ``observed`` from what they did, or ``inferred``, which is
     made about them by us or by others: part of an access archive, never of a portability archive.
     ``consultations``: each row is one consultation of the person's data, at the instant in that column.
     """
 
     kind: Literal["table", "materialised_view"] = "table"
+    title: str = ""
     description: str = ""
     purposes: tuple[str, ...] = ()
     origin: Origin = "observed"

@@ -382,3 +382,28 @@ def test_what_would_be_missing_unnoticed_is_refused(dsn: str, fresh_role: Callab
 def test_nobody_found_is_an_empty_export(dsn: str) -> None:
     assert everything(PostgresStore(school(), dsn), people(4711)) == {}
     assert everything(PostgresStore(school(), dsn), Cohort(cohort(1).id, 0, lambda: iter(()))) == {}
+
+
+def test_a_connection_lost_midway_is_an_error_not_an_end(dsn: str) -> None:
+    store, who = PostgresStore(school(), dsn), people(30)
+    run(
+        dsn,
+        "INSERT INTO note SELECT 600000 + i, 30, repeat('long ', 99), NULL FROM generate_series(1, 9000) i",
+    )
+    cut = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = "
+    )
+
+    def read_and_lose() -> None:
+        with store.export(who) as export:
+            for extract in export.of(1, Member("30")):
+                for _ in extract.lines():
+                    if extract.collection.name == "note":
+                        run(dsn, f"{cut} current_database()")
+
+    try:
+        with pytest.raises(psycopg.OperationalError):
+            read_and_lose()
+        assert len(everything(store, who)["30.note"]) == 9010
+    finally:
+        run(dsn, "DELETE FROM note WHERE id > 600000")
