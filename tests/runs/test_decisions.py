@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+import psycopg
 import pytest
 
 from include.privacy.__main__ import main
@@ -237,6 +238,35 @@ def test_an_exception_ends_in_a_hold_or_in_the_erasure(estate: Estate, at: At) -
     made = decisions.answer_of(erased, "exception")
     assert made is not None and made.answer == "erase"
     assert decisions.answer_of(erased, "refusal") is None
+
+
+def test_an_erasure_that_somebody_must_look_at_waits_is_held_and_ends_after_the_release(
+    estate: Estate, at: At
+) -> None:
+    with psycopg.connect(estate.platform.dsn("accounts")) as accounts:
+        found = accounts.execute(
+            """UPDATE invoices SET paid_at = NULL WHERE id = (
+                   SELECT min(i.id) FROM invoices i JOIN accounts a ON a.id = i.account_id
+                   WHERE a.status = 'active' AND a.id < 900000000)
+               RETURNING account_id"""
+        ).fetchone()
+        assert found is not None
+        account = found[0]
+    request = opened(estate, 0, "erasure", subject=str(account))
+    assert estate.run("fulfil_erasure_requests").state == "success"
+    (asked,) = estate.ledger.decisions(request_id=request)
+    assert asked.kind == "exception" and asked.facts["rows"]["invoices"] > 0
+    assert answer(estate, asked, "hold")["ring"] == ["success"]
+    assert estate.ledger.request(request).state == "on_hold"
+    later = estate.as_of + timedelta(minutes=15)
+    at(later + timedelta(minutes=15))
+    assert estate.run("fulfil_erasure_requests", as_of=later).state == "success"
+    assert estate.value("accounts", "SELECT count(*) FROM accounts WHERE id = %s", account) == 1
+    (hold,) = estate.ledger.hold_rows()
+    assert estate.run("release_legal_hold", {"hold_id": str(hold.id)}).state == "success"
+    run = estate.run("fulfil_erasure_requests", as_of=later + timedelta(minutes=15))
+    assert run.state == "success", estate.states(run)
+    assert estate.ledger.request(request).state == "completed_with_retention", "decided once is decided"
 
 
 def test_an_objection_goes_on_only_for_compelling_grounds(estate: Estate, at: At) -> None:
