@@ -13,7 +13,7 @@ It leaves nothing out but secrets and what is another person's, and lists both. 
 It never carries personal data through Airflow.
 
 ## Triggers
-The intake (asset `access_requests`); a sweep every 15 minutes; by hand.
+The intake (asset `access_requests`); a decision (`decided_requests`); a sweep every 15 minutes; by hand.
 
 ## Parameters
 `request_ids`: only these requests, by the ledger's or the platform's id. Empty: all that wait.
@@ -26,17 +26,26 @@ it. The others are answered. The next sweep goes on.
 P6.1
 """
 
-from airflow.sdk import Asset, AssetOrTimeSchedule, CronTriggerTimetable, Param, TriggerRule, dag, task
+from airflow.sdk import (
+    Asset,
+    AssetAlias,
+    AssetOrTimeSchedule,
+    CronTriggerTimetable,
+    Param,
+    TriggerRule,
+    dag,
+    task,
+)
 
 from include.dag_defaults import ERASING_TIMEOUT, REQUESTS_POOL, START, Tag, default_args
-from include.privacy.requests import archiving, claimed, handing_over
+from include.privacy.requests import archiving, events, handing_over
 from include.privacy.steps import runs
 
 
 @dag(
     schedule=AssetOrTimeSchedule(
         timetable=CronTriggerTimetable("3-59/15 * * * *", timezone="UTC"),
-        assets=[Asset("access_requests")],
+        assets=Asset("access_requests") | Asset("decided_requests"),
     ),
     start_date=START,
     catchup=False,
@@ -55,15 +64,14 @@ from include.privacy.steps import runs
 )
 def fulfil_access_requests():
     run = task(runs.open_run)("access_requests")
-    requests = task(claimed.claim)(run, "access")
+    shares = task(archiving.claim)(run, "access")
     built = (
         task(archiving.build, pool=REQUESTS_POOL, execution_timeout=ERASING_TIMEOUT)
         .partial(ledger_run=run, right="access")
-        .expand_kwargs(task(archiving.shards)(requests))
+        .expand_kwargs(shares)
     )
-    answered = task(handing_over.hand_over, trigger_rule=TriggerRule.ALL_DONE)(run, requests)
-    built >> answered
-    task(handing_over.ring_if_answered, outlets=[Asset("answered_requests")])(answered)
+    outlets = [AssetAlias(events.WOKEN)]
+    built >> task(handing_over.hand_over, outlets=outlets, trigger_rule=TriggerRule.ALL_DONE)(run, shares)
 
 
 fulfil_access_requests()

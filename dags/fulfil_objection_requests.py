@@ -28,7 +28,7 @@ P3.1, P6.5
 from airflow.sdk import Asset, AssetOrTimeSchedule, CronTriggerTimetable, Param, TriggerRule, dag, task
 
 from include.dag_defaults import REQUESTS_POOL, START, Tag, default_args
-from include.privacy.requests import claimed, objecting
+from include.privacy.requests import objecting
 from include.privacy.steps import runs
 
 
@@ -54,13 +54,13 @@ from include.privacy.steps import runs
 )
 def fulfil_objection_requests():
     run = task(runs.open_run)("objection_requests")
-    requests = task(claimed.claim)(run, "objection")
+    items = task(objecting.claim)(run)
     restricted = (
         task(objecting.restrict, pool=REQUESTS_POOL, map_index_template="{{ task.op_kwargs['store'] }}")
         .partial(ledger_run=run)
-        .expand_kwargs(task(objecting.stores_to_restrict)(requests))
+        .expand_kwargs(items)
     )
-    restricted >> task(objecting.conclude, trigger_rule=TriggerRule.ALL_DONE)(run, requests)
+    restricted >> task(objecting.conclude, trigger_rule=TriggerRule.ALL_DONE)(run, items)
 
 
 fulfil_objection_requests()

@@ -12,7 +12,7 @@ It holds nothing inferred (scores, recommendations): those are in the access arc
 backups. It never carries personal data through Airflow.
 
 ## Triggers
-The intake (asset `portability_requests`); a sweep every 15 minutes; by hand.
+The intake (asset `portability_requests`); a decision (`decided_requests`); a sweep every 15 minutes; by hand.
 
 ## Parameters
 `request_ids`: only these requests, by the ledger's or the platform's id. Empty: all that wait.
@@ -25,17 +25,26 @@ it. The others are answered. The next sweep goes on.
 P6.4
 """
 
-from airflow.sdk import Asset, AssetOrTimeSchedule, CronTriggerTimetable, Param, TriggerRule, dag, task
+from airflow.sdk import (
+    Asset,
+    AssetAlias,
+    AssetOrTimeSchedule,
+    CronTriggerTimetable,
+    Param,
+    TriggerRule,
+    dag,
+    task,
+)
 
 from include.dag_defaults import ERASING_TIMEOUT, REQUESTS_POOL, START, Tag, default_args
-from include.privacy.requests import archiving, claimed, handing_over
+from include.privacy.requests import archiving, events, handing_over
 from include.privacy.steps import runs
 
 
 @dag(
     schedule=AssetOrTimeSchedule(
         timetable=CronTriggerTimetable("5-59/15 * * * *", timezone="UTC"),
-        assets=[Asset("portability_requests")],
+        assets=Asset("portability_requests") | Asset("decided_requests"),
     ),
     start_date=START,
     catchup=False,
@@ -54,15 +63,14 @@ from include.privacy.steps import runs
 )
 def fulfil_portability_requests():
     run = task(runs.open_run)("portability_requests")
-    requests = task(claimed.claim)(run, "portability")
+    shares = task(archiving.claim)(run, "portability")
     built = (
         task(archiving.build, pool=REQUESTS_POOL, execution_timeout=ERASING_TIMEOUT)
         .partial(ledger_run=run, right="portability")
-        .expand_kwargs(task(archiving.shards)(requests))
+        .expand_kwargs(shares)
     )
-    answered = task(handing_over.hand_over, trigger_rule=TriggerRule.ALL_DONE)(run, requests)
-    built >> answered
-    task(handing_over.ring_if_answered, outlets=[Asset("answered_requests")])(answered)
+    outlets = [AssetAlias(events.WOKEN)]
+    built >> task(handing_over.hand_over, outlets=outlets, trigger_rule=TriggerRule.ALL_DONE)(run, shares)
 
 
 fulfil_portability_requests()

@@ -29,7 +29,7 @@ P6.2
 from airflow.sdk import Asset, AssetOrTimeSchedule, CronTriggerTimetable, Param, TriggerRule, dag, task
 
 from include.dag_defaults import REQUESTS_POOL, START, Tag, default_args
-from include.privacy.requests import claimed, corrected, rectifying
+from include.privacy.requests import corrected, rectifying
 from include.privacy.steps import runs
 
 
@@ -55,20 +55,14 @@ from include.privacy.steps import runs
 )
 def fulfil_rectification_requests():
     run = task(runs.open_run)("rectification_requests")
-    requests = task(rectifying.prepare)(run, task(claimed.claim)(run, "rectification"))
-    work = {"pool": REQUESTS_POOL, "map_index_template": "{{ task.op_kwargs['store'] }}"}
-    root = (
-        task(rectifying.correct, task_id="correct_root", **work)
+    requests = task(rectifying.claim)(run)
+    others = task(rectifying.correct_root, pool=REQUESTS_POOL)(run, requests)
+    corrected_there = (
+        task(rectifying.correct, pool=REQUESTS_POOL, map_index_template="{{ task.op_kwargs['store'] }}")
         .partial(ledger_run=run)
-        .expand_kwargs(task(rectifying.root_first)(requests))
+        .expand_kwargs(others)
     )
-    others = (
-        task(rectifying.correct, task_id="correct_others", **work)
-        .partial(ledger_run=run)
-        .expand_kwargs(task(rectifying.then_the_others)(requests))
-    )
-    closed = task(corrected.conclude, trigger_rule=TriggerRule.ALL_DONE)(run, requests)
-    root >> others >> closed
+    corrected_there >> task(corrected.conclude, trigger_rule=TriggerRule.ALL_DONE)(run, requests)
 
 
 fulfil_rectification_requests()

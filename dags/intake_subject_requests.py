@@ -26,11 +26,20 @@ writes again, never twice.
 P6.6, P6.7
 """
 
-from airflow.sdk import Asset, AssetOrTimeSchedule, AssetWatcher, CronTriggerTimetable, TriggerRule, dag, task
+from airflow.sdk import (
+    Asset,
+    AssetAlias,
+    AssetOrTimeSchedule,
+    AssetWatcher,
+    CronTriggerTimetable,
+    TriggerRule,
+    dag,
+    task,
+)
 from privacy_doorbell import SqsDoorbell
 
 from include.dag_defaults import START, Tag, default_args
-from include.privacy.requests import acknowledging, intake, opening
+from include.privacy.requests import acknowledging, events, intake
 from include.privacy.steps import runs
 
 DOORBELL = Asset(
@@ -55,12 +64,9 @@ def intake_subject_requests():
     run = task(runs.open_run)("subject_requests")
     received = task(intake.receive)(run)
     acknowledged = task(acknowledging.acknowledge, trigger_rule=TriggerRule.ALL_DONE)(run)
-    waiting = task(intake.waiting, trigger_rule=TriggerRule.ALL_DONE)(run)
     challenged = task(acknowledging.challenge, trigger_rule=TriggerRule.ALL_DONE)(run)
-    received >> acknowledged >> [waiting, challenged]
-    for right in opening.RIGHTS:
-        ring = task(intake.ring, task_id=f"ring_{right}", outlets=[Asset(f"{right}_requests")])
-        ring(waiting, right)
+    rung = task(intake.ring, outlets=[AssetAlias(events.WOKEN)], trigger_rule=TriggerRule.ALL_DONE)(run)
+    received >> acknowledged >> [rung, challenged]
 
 
 intake_subject_requests()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -55,9 +55,9 @@ class _Watched:
             yield item
 
 
-def shards(request_ids: list[str] | None = None) -> list[dict[str, Any]]:
-    """The requests in a bounded number of shares: each costs a few statements, however many people."""
-    ids = request_ids or []
+def claim(ledger_run: str, right: str, *, params: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+    """Claim what waits, in a bounded number of shares: each costs a few statements, however many people."""
+    ids = claimed.claim(ledger_run, right, params=params)
     count = max(1, min(MOST_SHARDS, len(ids) // LEAST_PER_SHARD))
     return [{"request_ids": ids[n::count]} for n in range(count) if ids[n::count]]
 

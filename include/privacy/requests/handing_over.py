@@ -17,6 +17,7 @@ from include.privacy.archives.transmit import (
 from include.privacy.requests import claimed, telling
 from include.privacy.requests.answering import finish
 from include.privacy.requests.archiving import made
+from include.privacy.requests.events import add_event
 from include.privacy.runtime import runtime
 from include.privacy.steps.runs import FindingError, read_run
 
@@ -32,14 +33,17 @@ class ArchivesOpenError(FindingError):
     """Some archives could not be made or handed over; the message has counts only."""
 
 
-def hand_over(ledger_run: str, request_ids: list[str] | None = None) -> dict[str, int]:
+def hand_over(
+    ledger_run: str, shares: list[dict[str, Any]] | None = None, *, outlet_events: Any = None
+) -> dict[str, int]:
     """Answer every request whose archive lies ready, and close it; ends the run.
 
-    The passphrase travels through the outbox only; the ledger's copy is destroyed with the closing.
+    Wakes what waits for the person to be answered first (an erasure). The passphrase travels through the
+    outbox only; the ledger's copy is destroyed with the closing.
     """
     as_of = read_run(ledger_run).as_of
     counts: Counter[str] = Counter()
-    for request in claimed.open_requests(request_ids):
+    for request in claimed.open_requests([i for share in shares or [] for i in share["request_ids"]]):
         try:
             counts[_hand_over(request, as_of)] += 1
         except Exception as error:
@@ -47,20 +51,14 @@ def hand_over(ledger_run: str, request_ids: list[str] | None = None) -> dict[str
             counts["open"] += 1
     runtime().ledger().close_run(UUID(ledger_run), {"as_of": as_of.isoformat(), "requests": dict(counts)})
     log.info("archives: %s", dict(counts) or "none waited")
-    if request_ids is None or counts["open"]:
+    if shares is None or counts["open"]:
         raise ArchivesOpenError(
             f"{counts['open']} of {sum(counts.values())} archives are not handed over; the next sweep goes "
             "on with them, and the log of build says what stopped it"
         )
+    if counts["completed"]:
+        add_event(outlet_events, "answered_requests")
     return dict(counts)
-
-
-def ring_if_answered(counts: dict[str, int]) -> None:
-    """Wake what waits for the person's request to be answered first: an erasure."""
-    from airflow.sdk.exceptions import AirflowSkipException
-
-    if not counts.get("completed"):
-        raise AirflowSkipException("nothing was answered")
 
 
 def expire_archives(ledger_run: str) -> dict[str, int]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from include.privacy.requests import restricting
+from include.privacy.requests.events import add_event
 from include.privacy.requests.opening import RIGHTS, MalformedRequestError, Opening, open_request
 from include.privacy.requests.verification import codes_of
 from include.privacy.runtime import runtime
@@ -44,23 +45,18 @@ def receive(ledger_run: str) -> dict[str, int]:
     return dict(counts)
 
 
-def waiting(ledger_run: str) -> dict[str, int]:
-    """How many verified requests of each right wait for a run of it; ends this run."""
+def ring(ledger_run: str, *, outlet_events: Any = None) -> dict[str, int]:
+    """Wake the DAG of each right for which a verified request waits; returns how many do. Ends this run."""
     from include.privacy.ledger.states import WAITING
 
     ledger = runtime().ledger()
     counts = {right: len(ledger.requests(WAITING, right)) for right in RIGHTS}
+    for right, count in counts.items():
+        if count:
+            add_event(outlet_events, f"{right}_requests")
     ledger.close_run(UUID(ledger_run), {"waiting": counts})
     log.info("waiting: %s", counts)
     return counts
-
-
-def ring(waiting: dict[str, int], right: str) -> None:
-    """Wake the DAG of a right, unless nothing waits for it."""
-    from airflow.sdk.exceptions import AirflowSkipException
-
-    if not waiting.get(right):
-        raise AirflowSkipException(f"no request for {right} waits")
 
 
 def _handle(row: InboxRow, as_of: datetime) -> str:

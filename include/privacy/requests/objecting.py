@@ -59,9 +59,10 @@ def effects_of(request: RequestRow) -> Effects:
     )
 
 
-def stores_to_restrict(request_ids: list[str]) -> list[dict[str, Any]]:
-    """One item per database, with all requests: tasks are mapped over stores, never over people."""
-    return [{"store": s, "request_ids": request_ids} for s in claimed.databases()] if request_ids else []
+def claim(ledger_run: str, *, params: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+    """Claim what waits; one item per database with all requests: tasks are mapped over stores."""
+    ids = claimed.claim(ledger_run, "objection", params=params)
+    return [{"store": s, "request_ids": ids} for s in claimed.databases()] if ids else []
 
 
 def restrict(ledger_run: str, store: str, request_ids: list[str]) -> dict[str, int]:
@@ -94,11 +95,11 @@ def restrict(ledger_run: str, store: str, request_ids: list[str]) -> dict[str, i
     return {"stopped": _people(stopped), "restricted": _people(restricted), "lifted": lifted}
 
 
-def conclude(ledger_run: str, request_ids: list[str] | None = None) -> dict[str, int]:
+def conclude(ledger_run: str, items: list[dict[str, Any]] | None = None) -> dict[str, int]:
     """Look whether each objection is in force everywhere, then answer it or have it weighed."""
     run = read_run(ledger_run)
     ledger = runtime().ledger()
-    requests = claimed.open_requests(request_ids)
+    requests = claimed.open_requests(items[0]["request_ids"] if items else [])
     counts: Counter[str] = Counter()
     if not run.dry_run:
         in_force = (
@@ -117,7 +118,7 @@ def conclude(ledger_run: str, request_ids: list[str] | None = None) -> dict[str,
                 counts["open"] += 1
     ledger.close_run(UUID(ledger_run), {"as_of": run.as_of.isoformat(), "requests": dict(counts)})
     log.info("objections: %s", dict(counts) or "none waited")
-    if request_ids is None or counts["open"]:
+    if items is None or counts["open"]:
         raise ObjectionsOpenError(
             f"{counts['open']} of {len(requests)} objections are not in force everywhere; the next sweep "
             "goes on with them, and the logs of restrict say which store stopped them"

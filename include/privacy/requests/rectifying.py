@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def prepare(ledger_run: str, request_ids: list[str] | None = None) -> list[str]:
-    """Freeze what identifies the people, and let no job use them while their data are contested.
+def claim(ledger_run: str, *, params: Mapping[str, Any] | None = None) -> list[str]:
+    """Claim what waits, freeze what identifies the people, and let no job use them while it is contested.
 
     Work tables of an interrupted run hold values of people: they go first.
     """
     as_of = read_run(ledger_run).as_of
-    requests = claimed.open_requests(request_ids)
+    requests = claimed.open_requests(claimed.claim(ledger_run, "rectification", params=params))
     restricting.restrict([str(r.subject_key) for r in requests], as_of)
     batch = str(batch_of(ledger_run))
     for old in {str((r.details or {}).get("batch", batch)) for r in requests} - {batch}:
@@ -40,15 +40,16 @@ def prepare(ledger_run: str, request_ids: list[str] | None = None) -> list[str]:
     return [str(r.id) for r in requests]
 
 
-def root_first(request_ids: list[str] | None = None) -> list[dict[str, Any]]:
-    """The root store, where an address that somebody else has is refused before any copy is changed."""
-    return _items([runtime().config().data_map.root.store], request_ids)
+def correct_root(ledger_run: str, request_ids: list[str]) -> list[dict[str, Any]]:
+    """Correct the root store, where an address that somebody else has is refused before any copy is changed.
 
-
-def then_the_others(request_ids: list[str] | None = None) -> list[dict[str, Any]]:
-    """Every other database."""
+    Returns an item for every other database, to be corrected next.
+    """
     root = runtime().config().data_map.root.store
-    return _items([s for s in claimed.databases() if s != root], request_ids)
+    if not request_ids:
+        return []
+    correct(ledger_run, root, request_ids)
+    return [{"store": s, "request_ids": request_ids} for s in claimed.databases() if s != root]
 
 
 def correct(ledger_run: str, store: str, request_ids: list[str]) -> dict[str, int]:
@@ -111,10 +112,6 @@ def drop_work(batch: UUID) -> None:
     """Drop the work tables of a batch in every database."""
     for store in claimed.databases():
         runtime().database(store).finish_rectification(batch)
-
-
-def _items(stores: list[str], request_ids: list[str] | None) -> list[dict[str, Any]]:
-    return [{"store": s, "request_ids": request_ids} for s in stores] if request_ids else []
 
 
 def _corrections(requests: Sequence[RequestRow], store: str) -> list[Correction]:
