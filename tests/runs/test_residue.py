@@ -12,12 +12,14 @@ import pytest
 from include.sandbox.platform.people import MARKERS
 from include.sandbox.verify import captured_at
 from tests.runs import residue
-from tests.runs.conftest import AIRFLOW_ENV, BACKUPS, CONTENT, COPY, Estate
+from tests.runs.conftest import AIRFLOW_ENV, ARCHIVES, BACKUPS, CONTENT, COPY, Estate
 
 pytestmark = pytest.mark.timeout(300)
 NEEDLES = tuple(needle for marker in MARKERS for needle in marker.needles)
 HOME = Path(AIRFLOW_ENV["AIRFLOW_HOME"])
 PROMISED = timedelta(days=180)  # P4.3
+OBJECTED = ("marketing.communications.email", "personalize.content")
+CORRECTED = {"full_name": "Zephyrine Quackenbush", "display_name": "zephyrine-quackenbush"}
 
 
 def _databases(estate: Estate) -> Iterator[residue.Haystack]:
@@ -48,23 +50,38 @@ def test_after_purge_and_erasure_nothing_is_left_but_archives_that_expire_in_tim
     assert all(content(marker.account_id) for marker in MARKERS), "both have made something"
     before = residue.search(_databases(estate), NEEDLES)
     assert set().union(*before.values()) == set(NEEDLES), "a needle that is nowhere proves nothing"
-    external = estate.ask(asker.account_id)
+    asked = {
+        "objection": estate.ask(asker.account_id, "objection", details={"purposes": list(OBJECTED)}),
+        "rectification": estate.ask(asker.account_id, "rectification", details={"corrections": CORRECTED}),
+        "access": estate.ask(asker.account_id, "access"),
+        "portability": estate.ask(asker.account_id, "portability"),
+        "erasure": estate.ask(asker.account_id),
+    }
+    external = asked["erasure"]
 
     assert estate.run("enforce_database_retention").state == "success"
-    assert estate.run("fulfil_erasure_requests").state == "success"
+    for right in asked:
+        run = estate.fulfil(right)
+        assert run.state == "success", (right, estate.states(run))
+    assert estate.value("accounts", "SELECT count(*) FROM accounts WHERE id = %s", asker.account_id) == 0
 
     for where in (
         _databases(estate),
         _ledger(estate),
         residue.s3_objects(s3_client, CONTENT),
+        residue.s3_objects(s3_client, ARCHIVES),
         residue.sqlite(HOME / "airflow.db"),
         _logs(estate),
     ):
-        left = residue.search(where, NEEDLES)
+        left = residue.search(where, (*NEEDLES, *CORRECTED.values()))
         assert not left, {place: len(needles) for place, needles in left.items()}
     for marker in MARKERS:
         assert estate.ledger.match_tombstones("email", marker.emails) == set(marker.emails)
 
+    for each in asked.values():
+        row = estate.ledger.find_request(each)
+        assert row is not None and row.closed_at is not None
+        assert (row.subject_key, row.details, row.agent) == (None, None, None), "the vault is gone"
     request = estate.ledger.find_request(external)
     assert request is not None
     assert request.residual_until is not None
