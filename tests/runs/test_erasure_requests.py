@@ -81,7 +81,7 @@ def test_one_bad_request_stops_none_of_the_others(estate: Estate) -> None:
     find = estate.ledger.find_request
     assert find(ok).state.startswith("completed")
     assert find(parked).state == "on_hold"
-    assert find(unverified).state == "received"
+    assert find(unverified).state == "verifying"
     unknown = find("00000000-0000-4000-8000-000000000001")
     assert unknown.state == "refused"
     reasons = sorted(row.reason for row in estate.ledger.quarantined())
