@@ -30,6 +30,7 @@ from include.sandbox.world import ROOT, World, stop_world
 # Only a backstop: what is waited for in vain is given up long before, see Running.wait_for.
 pytestmark = pytest.mark.timeout(1800)
 DAG_ID = "fulfil_erasure_requests"
+INTAKE = "intake_subject_requests"
 PATIENCE = 240.0
 # Crashes are noticed sooner than in production, and retried at once.
 FAST = {
@@ -212,8 +213,9 @@ def running() -> Iterator[Running]:
         setup.fill(world, print, 60, datetime.now(UTC))
         start_airflow(world, airflow, print, seconds=300)
         api = airflow.api()
-        api.wait_for_dags({DAG_ID}, seconds=300)
-        api.unpause(DAG_ID)
+        api.wait_for_dags({DAG_ID, INTAKE}, seconds=300)
+        for dag_id in (DAG_ID, INTAKE):
+            api.unpause(dag_id)
         yield Running(world, airflow)
     finally:
         stop_world(folder)

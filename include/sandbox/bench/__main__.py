@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from include.sandbox.bench import airflow, buckets, databases
+from include.sandbox.bench import airflow, buckets, databases, requests
 from include.sandbox.bench.measure import Report
 from include.sandbox.world import World
 
@@ -16,6 +16,8 @@ PARTS: dict[str, Callable[[World, Report], None]] = {
     "purge": databases.purge,
     "record_age": databases.record_age,
     "sweep": buckets.sweep,
+    "cohorts": requests.cohorts,
+    "export": requests.export,
     "parse": airflow.parse,
     "overhead": airflow.overhead,
 }
