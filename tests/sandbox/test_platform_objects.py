@@ -197,7 +197,15 @@ def test_a_click_is_one_row_and_one_doorbell_with_nothing_but_the_id(
             " FROM privacy_inbox WHERE request_id = %s",
             (request,),
         ).fetchall()
-    assert row == [("opened", marker.account_id, "erasure", AS_OF, AS_OF, {"method": "session"}, None)]
+    signed_in = {
+        "method": "session",
+        "strength": "password",
+        "authenticated_at": str(row[0][5]["authenticated_at"]),
+    }
+    assert row == [("opened", marker.account_id, "erasure", AS_OF, AS_OF, signed_in, None)]
+    assert datetime.fromisoformat(signed_in["authenticated_at"]) <= AS_OF, (
+        "the session began before the click"
+    )
     messages = sqs_client.receive_message(QueueUrl=queue_url, WaitTimeSeconds=1)["Messages"]
     assert [json.loads(m["Body"]) for m in messages] == [{"request_id": request}]
 
