@@ -127,13 +127,20 @@ class Estate:
     bag: Any
     as_of: datetime = PLATFORM_AS_OF
 
-    def run(self, dag_id: str, conf: dict[str, Any] | None = None, *, as_of: datetime | None = None) -> Any:
-        """Run a DAG to its end without retries and return its run."""
+    def run(
+        self,
+        dag_id: str,
+        conf: dict[str, Any] | None = None,
+        *,
+        as_of: datetime | None = None,
+        retries: int = 0,
+    ) -> Any:
+        """Run a DAG to its end, with no retries or some at once, and return its run."""
         from airflow.sdk.definitions._internal.types import is_arg_set
 
         dag = self.bag.dags[dag_id]
         for each in dag.tasks:
-            each.retries = 0
+            each.retries, each.retry_delay, each.retry_exponential_backoff = retries, timedelta(0), 0
         # dag.test() leaves one run's conf in the DAG's params: every run says what it wants.
         given = DEFAULTS.setdefault(dag_id, {k: v for k, v in dag.params.dump().items() if is_arg_set(v)})
         run = dag.test(run_after=as_of or self.as_of, logical_date=None, run_conf={**given, **(conf or {})})
