@@ -35,6 +35,7 @@ DAGS = {
     "probe_again",
     "refuse_subject_request",
     "release_legal_hold",
+    "revoke_request_archive",
     "watch_request_deadlines",
 }
 SECTIONS = ["What it does", "What it does not do", "Triggers", "Parameters", "If it fails", "Promises"]

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import psycopg
@@ -117,6 +118,18 @@ def test_an_archive_is_gone_after_seven_days(estate: Estate, s3_client: Any) -> 
     assert estate.run("expire_request_archives", as_of=estate.as_of + timedelta(days=7)).state == "success"
     assert s3_client.list_object_versions(**bucket).get("Versions", []) == []
     assert [a.delete_reason for a in estate.ledger.archives(row.id)] == ["expired"]
+
+
+def test_a_revoked_archive_is_gone_and_its_link_leads_nowhere(estate: Estate) -> None:
+    external = estate.ask(ASKER.account_id, "access")
+    assert estate.fulfil("access").state == "success"
+    body = answered(estate, external, "access_ready")
+    assert estate.run("revoke_request_archive", {"request_id": external}).state == "success"
+    with pytest.raises(HTTPError, match="404"):
+        urlopen(body["url"])
+    row = estate.ledger.find_request(external)
+    assert [a.delete_reason for a in estate.ledger.archives(row.id)] == ["revoked"]
+    assert estate.run("revoke_request_archive", {"request_id": external}).state == "failed", "nothing is left"
 
 
 def test_one_archive_that_fails_stops_none_of_the_others(

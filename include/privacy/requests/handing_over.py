@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -18,8 +19,9 @@ from include.privacy.requests import claimed, telling
 from include.privacy.requests.answering import finish
 from include.privacy.requests.archiving import made
 from include.privacy.requests.events import add_event
+from include.privacy.requests.intake import request_ids
 from include.privacy.runtime import runtime
-from include.privacy.steps.runs import FindingError, read_run
+from include.privacy.steps.runs import FindingError, current_instant, read_run
 
 if TYPE_CHECKING:
     from include.privacy.ledger.rows import ArchiveRow, RequestRow
@@ -59,6 +61,24 @@ def hand_over(
     if counts["completed"]:
         add_event(outlet_events, "answered_requests")
     return dict(counts)
+
+
+def revoke_archive(*, params: Mapping[str, Any] | None = None) -> int:
+    """Remove the archives of one request now, so that its links lead nowhere; returns how many there were.
+
+    ``request_id`` as the ledger or the platform knows it. Raises ``ValueError`` naming the field.
+    """
+    given = request_ids([(params or {}).get("request_id")]) or []
+    ledger, bucket, at = runtime().ledger(), runtime().archives(), current_instant()
+    living = [row for row in ledger.archives(given[0]) if row.deleted_at is None]
+    if not living:
+        raise ValueError("request_id: no archive of this request is there; nothing is to be revoked")
+    ledger.revoke_archives(given[0], at, "revoked")
+    for row in living:
+        bucket.revoke(row.id)
+        ledger.record_archive_deleted(row.id, at)
+    log.info("request %s: %d archives revoked", given[0], len(living))
+    return len(living)
 
 
 def expire_archives(ledger_run: str) -> dict[str, int]:
