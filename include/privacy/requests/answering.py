@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from include.privacy.requests import telling
+from include.privacy.requests import restricting, telling
 from include.privacy.runtime import runtime
 
 if TYPE_CHECKING:
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 LETTER_FOLLOWS = "letter_follows"
 """The request stays open until it is clear what became of its last letter; the next run goes on."""
+
+RESTRICTED_MEANWHILE = ("erasure", "rectification")
+"""Rights during whose work no job uses the person; however it ends, the restriction ends with it."""
 
 
 def finish(
@@ -43,6 +46,9 @@ def finish(
         telling.answer(each, what or state, body, account_gone=account_gone)
     if not telling.tell(request, kind, facts, as_of, contact=contact):
         return LETTER_FOLLOWS
+    # The person knows now (Art. 18(3) GDPR). Before the closing, so that a crash in between repeats it.
+    if request.right in RESTRICTED_MEANWHILE and request.subject_key is not None and not account_gone:
+        restricting.lift([request.subject_key])
     runtime().ledger().close_request(
         request.id, state, residual_until, body if record is None else record, as_of, reason=reason
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -48,7 +47,7 @@ def claim(ledger_run: str, *, params: Mapping[str, Any] | None = None) -> list[I
             answer_not_held(request, as_of)
     restricting.restrict(known, as_of)
     fresh = [r for r in new if not _parked(r, holds)]
-    fresh = [r for r in fresh if r.subject_key in known and not _comes_later(r, as_of)]
+    fresh = [r for r in fresh if r.subject_key in known and not _comes_later(r)]
     undecided = exceptions.park_undecided(fresh, as_of)
     fresh = [r for r in fresh if str(r.id) not in undecided]
     for request in fresh:
@@ -91,10 +90,10 @@ def note_contact(request: RequestRow) -> None:
     runtime().ledger().note_details(request.id, {"contact": found})
 
 
-def _comes_later(request: RequestRow, as_of: datetime) -> bool:
+def _comes_later(request: RequestRow) -> bool:
     if not order.waits_for_another(request):
         return False
-    order.put_back(request, as_of)
+    order.put_back(request)
     return True
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from include.privacy.requests import claimed, rectifying, restricting, telling
-from include.privacy.requests.answering import LETTER_FOLLOWS, finish, refuse
+from include.privacy.requests.answering import finish, refuse
 from include.privacy.runtime import runtime
 from include.privacy.steps.runs import FindingError, read_run
 
@@ -66,7 +66,6 @@ def _close(request: RequestRow, as_of: datetime) -> str:
     if missing := {p.store for p in plan.places if p.rectify.field in done} - stores:
         log.error("request %s: not corrected yet in %s", request.id, ", ".join(sorted(missing)))
         return "open"
-    key = str(request.subject_key)
     if not done:
         state = refuse(request, RefusalReason.other, as_of, explanation=_sentences(undone))
     else:
@@ -82,8 +81,6 @@ def _close(request: RequestRow, as_of: datetime) -> str:
         if (request.details or {}).get("held"):
             return _answer_and_hold(request, body, facts, as_of)
         state = finish(request, "completed", body, "corrected", facts, as_of)
-    if state != LETTER_FOLLOWS:
-        restricting.lift([key])
     return state
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from include.privacy.runtime import runtime
@@ -35,7 +34,7 @@ def waits_for_another(request: RequestRow) -> bool:
     return waits
 
 
-def put_back(request: RequestRow, as_of: datetime) -> None:
+def put_back(request: RequestRow) -> None:
     """Let the erasure wait until the other request is answered; the run that answers it rings again."""
     log.info("request %s waits until the person's other request is answered", request.id)
     runtime().ledger().transition(request.id, "assessing", "an earlier request of the person comes first")
