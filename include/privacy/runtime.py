@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from include.privacy.policy.bucket_map import BucketMap
     from include.privacy.policy.data_map import StoreMap
     from include.privacy.policy.loading import Config
+    from include.privacy.processors.protocol import Processor
     from include.privacy.stores.archive_bucket import ArchiveBucket
     from include.privacy.stores.doorbell import Doorbell
     from include.privacy.stores.postbox import Postbox
@@ -142,6 +143,25 @@ class Runtime:
 
         holding = [s for s in self.stores() if not (isinstance(s, BucketMap) and not s.content)]
         return tuple(self.store(s.store) for s in holding)
+
+    def processor(self, name: str) -> Processor:
+        """The adapter of a processor: ``connect`` of the module of its name."""
+        from importlib import import_module
+
+        mapped = self.config().processors.get(name)
+        if mapped is None:
+            raise LookupError(f"processor {name!r} is not mapped in config/processors/")
+
+        def make() -> Processor:
+            module = import_module(f"include.privacy.processors.{mapped.processor}")
+            info = self.connection(mapped.connection)
+            try:
+                made: Processor = module.connect(mapped, info, safe_endpoint(info))
+            except ValueError as error:
+                raise UnusableConnectionError(f"connection {mapped.connection!r}: {error}") from None
+            return made
+
+        return cast("Processor", self._once(("processor", name), make))
 
     def ledger(self) -> Ledger:
         """The ledger, as the role that DAGs use."""

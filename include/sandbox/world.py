@@ -89,8 +89,7 @@ class World:
     def _start(self) -> None:
         objects_process, self.s3_endpoint = objects.start_objects(self.table, tied=self.tied)
         gcs_process, self.gcs_endpoint = gcs.start_gcs(self.table, root=ROOT, tied=self.tied)
-        # SendGrid's keys begin like this.
-        self.processor_keys = {processors.SENDGRID: f"SG.{secrets.token_urlsafe(32)}"}
+        self.processor_keys = {name: processors.new_key(name) for name in processors.MAKERS}
         processors_process, self.processor_endpoints = processors.start_processors(
             self.table, self.processor_keys, root=ROOT, tied=self.tied
         )
@@ -170,7 +169,7 @@ class World:
                 "backups_gcs": {"conn_type": "google_cloud_platform", "extra": google},
                 "request_queue": queue,
                 "privacy_suppression_key": {"conn_type": "generic", "password": self.suppression_key},
-                "sendgrid": self._processor(processors.SENDGRID),
+                **{name: self._processor(name) for name in processors.MAKERS},
             }.items()
         }
         return env | {

@@ -21,6 +21,7 @@ from include.privacy.policy.explain import explain
 from include.privacy.policy.letters import HEAD, LetterConfig, Letterhead, read_texts
 from include.privacy.policy.policy import Policy
 from include.privacy.policy.problems import ConfigError, Problem
+from include.privacy.policy.processors import MappedProcessor, ProcessorMap, by_name, processor_problems
 from include.privacy.policy.rule_validation import policy_problems
 from include.privacy.policy.validation import MappedStore, data_map_problems
 
@@ -36,11 +37,11 @@ _STORE_MODELS: Mapping[str, type[DatabaseMap] | type[BucketMap]] = {
 
 @dataclass(frozen=True)
 class Config:
-    """Policy, calendar and data map, checked against each other, and the letters to people.
+    """Policy, calendar, data map and processors, checked against each other, and the letters to people.
 
     ``digest`` is the SHA-256 of what they say (comments and line breaks of YAML do not change it).
-    ``documents`` are the files behind ``policy``, ``calendar``, ``letters`` and each store name, to point at
-    lines later.
+    ``documents`` are the files behind ``policy``, ``calendar``, ``letters``, each store and each
+    processor, to point at lines later.
     """
 
     policy: Policy
@@ -48,6 +49,7 @@ class Config:
     data_map: DataMap
     letters: LetterConfig
     digest: str
+    processors: Mapping[str, ProcessorMap] = field(default_factory=dict)
     documents: Mapping[str, Document] = field(default_factory=dict, compare=False, repr=False)
 
     def working_calendar(self) -> WorkingCalendar:
@@ -101,6 +103,9 @@ def load_config(folder: Path | None = None) -> Config:
     problems += store_problems + data_map_problems(stores, policy=policy, complete=complete)
     if policy is not None:
         problems += policy_problems(policy, document, stores if complete else None)
+    processors, processor_faults = _read_processors(folder / "processors")
+    maps = [s.map for s in stores] if complete else None
+    problems += [*processor_faults, *processor_problems(processors, policy, maps)]
     letters, letterhead, letter_problems = _read_letters(folder / "letters")
     problems += letter_problems
     if problems or policy is None or calendar is None or letters is None:
@@ -112,12 +117,15 @@ def load_config(folder: Path | None = None) -> Config:
             calendar.model_dump_json(by_alias=True),
             data_map.model_dump_json(by_alias=True),
             letters.content(),
+            *(each.map.model_dump_json() for each in processors),
         ]
     )
     digest = hashlib.sha256(content.encode()).hexdigest()
     documents = {"policy": document, "calendar": calendar_document, "letters": letterhead}
     documents |= {s.map.store: s.document for s in stores}
-    return Config(policy, calendar, data_map, letters, digest, documents)
+    documents |= {each.map.processor: each.document for each in processors}
+    mapped = by_name(each.map for each in processors)
+    return Config(policy, calendar, data_map, letters, digest, mapped, documents)
 
 
 def _read_policy(path: Path) -> tuple[Policy | None, Document, list[Problem]]:
@@ -174,6 +182,19 @@ def _read_stores(folder: Path) -> tuple[list[MappedStore], list[Problem]]:
         if store is not None:
             stores.append(MappedStore(store, document))
     return stores, problems
+
+
+def _read_processors(folder: Path) -> tuple[list[MappedProcessor], list[Problem]]:
+    """None need exist: a platform may have no processors but its stores."""
+    found: list[MappedProcessor] = []
+    problems: list[Problem] = []
+    for path in sorted(p for p in folder.glob("*.y*ml") if not p.name.startswith(".")):
+        document, faults = read_document(path, _shown(path))
+        mapped, more = _validate(document, ProcessorMap) if isinstance(document.value, dict) else (None, [])
+        problems += [*faults, *more]
+        if mapped is not None:
+            found.append(MappedProcessor(mapped, document))
+    return found, problems
 
 
 def _validate(document: Document, model: type[M]) -> tuple[M | None, list[Problem]]:

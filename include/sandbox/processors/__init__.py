@@ -7,6 +7,7 @@ queued, a lost answer may have had its effect) and can be told to fail; docs/LIM
 from __future__ import annotations
 
 import os
+import secrets
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,10 @@ from include.sandbox.processes import ProcessTable, Running, free_port, responds
 
 HOST = "127.0.0.1"
 SENDGRID = "sendgrid"
+MAKERS = {
+    SENDGRID: "include.sandbox.processors.sendgrid:SendGrid",
+}
+"""Each stand-in by name: ``module:class``, made with the world's folder and the key that it takes."""
 KEY_VARIABLE = "STAND_IN_KEY_"
 
 
@@ -33,6 +38,12 @@ def start_processors(
     env = {**os.environ, "PYTHONPATH": str(root)} | secret
     process = table.spawn("processors", argv, env=env, cwd=root, tied=tied)
     return process, {name: f"http://{HOST}:{port}" for name, port in ports.items()}
+
+
+def new_key(name: str) -> str:
+    """A key that looks like those of the processor."""
+    prefix = {SENDGRID: "SG.", "stripe": "rk_test_"}.get(name, "")
+    return prefix + secrets.token_urlsafe(32)
 
 
 def ready(endpoints: Mapping[str, str]) -> bool:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import argparse
 import os
 import threading
-from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
-from include.sandbox.processors import HOST, KEY_VARIABLE, SENDGRID
-from include.sandbox.processors.sendgrid import SendGrid
+from include.sandbox.processors import HOST, KEY_VARIABLE, MAKERS
 from include.sandbox.processors.server import StandIn, StandInServer
 
-MAKERS: dict[str, Callable[[Path, str], StandIn]] = {SENDGRID: SendGrid}
+
+def make(name: str, data: Path, key: str) -> StandIn:
+    """The stand-in of that name; only those that are wanted are imported."""
+    module, _, maker = MAKERS[name].partition(":")
+    made: StandIn = getattr(import_module(module), maker)(data, key)
+    return made
 
 
 def main() -> None:
@@ -29,7 +33,7 @@ def main() -> None:
         key = os.environ.get(f"{KEY_VARIABLE}{name.upper()}", "")
         if not key:
             parser.error(f"{KEY_VARIABLE}{name.upper()} is not set: the stand-in would take any key")
-        server = StandInServer(int(port), MAKERS[name](arguments.data, key))
+        server = StandInServer(int(port), make(name, arguments.data, key))
         print(f"{name} listens on http://{HOST}:{server.server_address[1]}", flush=True)
         threads.append(threading.Thread(target=server.serve_forever, daemon=True))
         threads[-1].start()

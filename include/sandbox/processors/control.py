@@ -30,10 +30,18 @@ class ProcessorControl:
         """Change settings of the stand-in; which there are, its class says."""
         self._call("POST", "settings", settings)
 
+    def seed(self, people: list[dict[str, Any]]) -> None:
+        """Make the stand-in know people of the platform; see :mod:`.seeding`."""
+        self._call("POST", "seed", {"people": people})
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the stand-in stores."""
+        return self._call("GET", "state")
+
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         data = json.dumps(body).encode() if body is not None else None
         address = self.endpoint.removeprefix("http://")
-        with contextlib.closing(http.client.HTTPConnection(address, timeout=10)) as connection:
+        with contextlib.closing(http.client.HTTPConnection(address, timeout=60)) as connection:
             connection.request(method, f"/_sandbox/{path}", body=data)
             response = connection.getresponse()
             content = response.read()

@@ -88,6 +88,14 @@ class SendGrid:
                 RateLimit(*self._window)
                 self._limits.clear()
 
+    def seed(self, people: list[dict[str, Any]]) -> None:
+        """Nothing yet to know of anybody."""
+
+    def describe(self) -> dict[str, Any]:
+        """The log."""
+        with self._lock:
+            return {"log": [message.entry() for message in self._log]}
+
     def refusal(self, status: int) -> Response:
         """The documented error document."""
         response = _errors(status, _WORDS.get(status, "error"))

@@ -26,6 +26,14 @@ class StandIn(Protocol):
         """The processor's own answer of that status."""
         ...
 
+    def seed(self, people: list[dict[str, Any]]) -> None:
+        """Know these people of the platform (:mod:`.seeding`); a second time changes nothing."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """What is stored, for assertions on the final state."""
+        ...
+
     def configure(self, settings: dict[str, Any]) -> None:
         """Change settings. Raises ``ValueError`` or ``TypeError`` for those it does not know."""
         ...
@@ -63,8 +71,13 @@ class StandInServer(ThreadingHTTPServer):
                     self.switchboard.clear()
                 case "POST", "settings":
                     self.stand_in.configure(request.json())
+                case "POST", "seed":
+                    self.stand_in.seed(request.json()["people"])
+                case "GET", "state":
+                    return Response.of_json(self.stand_in.describe())
                 case _:
-                    return Response.of_json({"error": "faults: GET, POST, DELETE; settings: POST"}, 404)
+                    known = "faults: GET, POST, DELETE; settings, seed: POST; state: GET"
+                    return Response.of_json({"error": known}, 404)
         except (ValueError, TypeError) as error:
             return Response.of_json({"error": str(error)}, 400)
         return Response.of_json({})
