@@ -15,6 +15,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Hashable, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -46,6 +47,21 @@ def request_id_of(body: str) -> str:
         return str(UUID(message["request_id"]))
     except (ValueError, AttributeError, TypeError):
         raise ValueError("request_id is not a UUID") from None
+
+
+@dataclass
+class Ring:
+    """One message. ``judged``: its event is in Airflow's hands.
+
+    Airflow 3.3 counts the message that a subscriber sits on as accepted when the subscriber leaves, even
+    if no event came of it: a triggerer that is killed makes every write to its log fail, and would have
+    deleted a message that nobody stored.
+    """
+
+    message_id: str
+    receipt: str
+    body: str
+    judged: bool = False
 
 
 class SqsDoorbellProducer(SharedStreamProducer):
@@ -92,31 +108,30 @@ class SqsDoorbellProducer(SharedStreamProducer):
             )
             messages = answer.get("Messages", [])
             for message in messages:
-                yield message["Body"], message
+                ring = Ring(message["MessageId"], message["ReceiptHandle"], message["Body"])
+                yield ring, ring
             if not messages:
                 await asyncio.sleep(EMPTY_RECEIVE_PAUSE)
 
     def get_advance_lane(self, broker_payload: Any) -> Hashable:
         """Messages are independent: none waits for another."""
-        lane: str = broker_payload["MessageId"]
-        return lane
+        ring: Ring = broker_payload
+        return ring.message_id
 
     async def advance(self, batch: Sequence[AdvanceItem]) -> None:
         """Delete what is stored, dead-letter what is malformed, leave the rest for redelivery."""
         for item in batch:
-            message = item.broker_payload
+            ring: Ring = item.broker_payload
             if item.outcome.rejected:
                 if not self._dead_letter_url:
                     log.warning(
                         "Left a malformed doorbell to the queue's redrive policy (no dead_letter_url)"
                     )
                     continue
-                await self._client.send_message(QueueUrl=self._dead_letter_url, MessageBody=message["Body"])
-            elif not item.outcome.is_clean:
+                await self._client.send_message(QueueUrl=self._dead_letter_url, MessageBody=ring.body)
+            elif not (item.outcome.is_clean and ring.judged):
                 continue
-            await self._client.delete_message(
-                QueueUrl=self._queue_url, ReceiptHandle=message["ReceiptHandle"]
-            )
+            await self._client.delete_message(QueueUrl=self._queue_url, ReceiptHandle=ring.receipt)
 
     async def aclose(self) -> None:
         """Close the connection to the queue."""
@@ -158,14 +173,16 @@ class SqsDoorbell(BaseEventTrigger):
 
     async def filter_shared_stream(self, shared_stream: AsyncIterator[Any]) -> AsyncIterator[TriggerEvent]:
         """One event per well-formed message; only the opaque id goes into the asset event."""
-        async for body in shared_stream:
+        async for ring in shared_stream:
             try:
-                request_id = request_id_of(body)
+                request_id = request_id_of(ring.body)
             except ValueError as error:
-                log.warning("Rejected a doorbell: %s", error)
                 reject_shared_stream_event()
+                log.warning("Rejected a doorbell: %s", error)
                 continue
             yield TriggerEvent({"request_id": request_id})
+            # Only now does Airflow hold the event: whatever ends the generator before leaves it in the queue.
+            ring.judged = True
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Not used: without ack mode a message could be lost."""

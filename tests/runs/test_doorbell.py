@@ -73,10 +73,10 @@ def test_a_message_is_deleted_only_once_its_event_is_stored(
         received = [await anext(stream) for _ in bodies]
         outcomes = {bodies[1]: AdvanceOutcome(0, 0, 1)}
         stored = [AdvanceOutcome(1, 0, 0), AdvanceOutcome(0, 1, 0)]
-        items = [
-            AdvanceItem(payload, outcomes.get(raw) or stored.pop(0))
-            for raw, payload in sorted(received, key=lambda pair: pair[0])
-        ]
+        items = []
+        for raw, payload in sorted(received, key=lambda pair: pair[0].body):
+            raw.judged = raw.body not in outcomes
+            items.append(AdvanceItem(payload, outcomes.get(raw.body) or stored.pop(0)))
         await producer.advance(items)
         await producer.aclose()
 
@@ -91,11 +91,11 @@ def test_a_message_is_deleted_only_once_its_event_is_stored(
 
 
 def test_only_the_opaque_id_enters_the_asset_event(caplog: pytest.LogCaptureFixture) -> None:
-    from privacy_doorbell import SqsDoorbell
+    from privacy_doorbell import Ring, SqsDoorbell
 
     async def messages() -> Any:
         for body in ("jane@example.com", json.dumps({"request_id": GOOD})):
-            yield body
+            yield Ring("id", "receipt", body)
 
     async def collect() -> list[Any]:
         return [event.payload async for event in SqsDoorbell().filter_shared_stream(messages())]
@@ -103,3 +103,37 @@ def test_only_the_opaque_id_enters_the_asset_event(caplog: pytest.LogCaptureFixt
     with caplog.at_level(logging.INFO):
         assert asyncio.run(collect()) == [{"request_id": GOOD}]
     assert "jane" not in caplog.text
+
+
+@pytest.mark.parametrize("body", [json.dumps({"request_id": GOOD}), "malformed"])
+def test_a_message_that_a_dying_triggerer_sits_on_stays_in_the_queue(
+    body: str,
+    world: Any,
+    sqs_client: Any,
+    queue_url: str,
+    dead_letters: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from airflow.triggers.shared_stream import SharedStreamManager
+    from privacy_doorbell import SqsDoorbell
+
+    connection = json.loads(world.env["AIRFLOW_CONN_REQUEST_QUEUE"])
+    connection["extra"] |= {"queue_url": queue_url, "dead_letter_url": dead_letters}
+    monkeypatch.setenv("AIRFLOW_CONN_REQUEST_QUEUE", json.dumps(connection))
+    sqs_client.send_message(QueueUrl=queue_url, MessageBody=body)
+    trigger = SqsDoorbell(wait_seconds=1, visibility_seconds=1)
+
+    async def die_in_the_middle() -> None:
+        manager, key = SharedStreamManager(ack_timeout=30), trigger.shared_stream_key()
+        stream = manager.subscribe(trigger_id=1, trigger=trigger, key=key)
+        # What the runner does with an event needs the supervisor's log, which is gone; so is the filter's.
+        await anext(aiter(stream))
+        await stream.aclose()  # type: ignore[attr-defined] # an async generator
+        await manager.subscribe(trigger_id=2, trigger=trigger, key=key).aclose()  # type: ignore[attr-defined]
+        manager._groups[key].unsubscribe(1)
+        await asyncio.sleep(0.5)
+        await manager.stop_all()
+
+    asyncio.run(die_in_the_middle())
+    found = sqs_client.receive_message(QueueUrl=queue_url, WaitTimeSeconds=5).get("Messages", [])
+    assert [message["Body"] for message in found] == [body]
