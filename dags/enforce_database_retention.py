@@ -4,7 +4,8 @@
 Marks accounts as deleted 30 days after their service ended, erases everybody whose account was deleted a
 target ago from every store, and deletes rows whose own clock has run out. It freezes who is due, plans
 each store, checks the plans against the guard, deletes from the dependent stores and then from the root
-store, looks for everybody again, and reports per rule the age of the oldest overdue row.
+store, has processors erase the same people (`settle_recipients` carries that out), looks for everybody again,
+and reports per rule the age of the oldest overdue row.
 
 ## What it does not do
 It touches no backup (`enforce_backup_retention`) and nothing under a legal hold. Beyond a rule's guard
@@ -30,7 +31,7 @@ from airflow.sdk import Asset, AssetOrTimeSchedule, CronTriggerTimetable, Param,
 
 from include.dag_defaults import ERASING_TIMEOUT, RETENTION_POOL, START, Tag, default_args
 from include.privacy.retention import cohorts, guard, lifecycle, report
-from include.privacy.steps import concluding, executing, planning, probing, runs
+from include.privacy.steps import concluding, executing, planning, probing, recipients, runs
 
 
 @dag(
@@ -80,6 +81,7 @@ def enforce_database_retention():
         .partial(ledger_run=run)
         .expand_kwargs(roots)
     )
+    opened = task(recipients.open_erasures, trigger_rule=TriggerRule.ALL_DONE)(run, cleared)
     looks = task(probing.probes, trigger_rule=TriggerRule.ALL_DONE)(run, cleared)
     probed = (
         task(probing.probe, pool=RETENTION_POOL, map_index_template="{{ task.op_kwargs['store'] }}")
@@ -91,7 +93,7 @@ def enforce_database_retention():
         run, marked, items, cleared, concluded
     )
     marked >> items >> planned >> cleared >> asked
-    executed >> roots >> rooted >> looks >> probed >> concluded >> reported
+    executed >> roots >> rooted >> opened >> looks >> probed >> concluded >> reported
 
 
 enforce_database_retention()

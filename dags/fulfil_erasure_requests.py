@@ -2,14 +2,15 @@
 
 ## What it does
 Claims every verified erasure request into one cohort, freezes all identifiers, plans each store, erases
-the dependent stores and then the root store, records what each recipient did, looks for everybody again,
+the dependent stores and then the root store, has every processor erase them, looks for everybody again,
 writes tombstones that last as long as the last backup, and closes each request on its own with an answer
 in the platform's outbox and a letter. A second probe follows days later (`probe_again`).
 
 ## What it does not do
-It takes nothing in (`intake_subject_requests`). It never waits: a held person's request is parked and taken
-up again after the release; whoever also asked to see their data is shown them first. It does not rewrite
-backups: the answer says until when they may hold something. It never carries personal data through Airflow.
+It takes nothing in (`intake_subject_requests`). It never waits: what takes a processor longer is left to
+`settle_recipients`; a held person's request is parked and taken up again after the release; whoever also
+asked to see their data is shown them first. It does not rewrite backups: the answer says until when they may
+hold something. It never carries personal data through Airflow.
 
 ## Triggers
 The intake (asset `erasure_requests`); a released hold (`released_holds`); a decision
@@ -24,7 +25,7 @@ Some requests stay open; the error says how many, the logs of execute and probe 
 them. The next sweep goes on with the same cohort.
 
 ## Promises
-P4.4, P5.3, P6.3
+P4.4, P5.1, P5.2, P5.3, P5.5, P5.6, P6.3
 """
 
 from airflow.sdk import (
@@ -32,15 +33,22 @@ from airflow.sdk import (
     AssetAny,
     AssetOrTimeSchedule,
     CronTriggerTimetable,
-    Param,
     TriggerRule,
     dag,
     task,
 )
 
-from include.dag_defaults import ERASING_TIMEOUT, REQUESTS_POOL, START, Tag, default_args
+from include.dag_defaults import (
+    ERASING_TIMEOUT,
+    PROCESSORS_POOL,
+    REQUESTS_POOL,
+    START,
+    Tag,
+    default_args,
+    only_these_requests,
+)
 from include.privacy.requests import claiming, closing, notifying
-from include.privacy.steps import executing, planning, probing, runs
+from include.privacy.steps import executing, planning, probing, recipients, runs
 
 WAKES = ("erasure_requests", "released_holds", "decided_requests", "answered_requests")
 
@@ -56,14 +64,7 @@ WAKES = ("erasure_requests", "released_holds", "decided_requests", "answered_req
     default_args=default_args(),
     doc_md=__doc__,
     tags=[Tag.requests, Tag.event],
-    params={
-        "request_ids": Param(
-            None,
-            type=["null", "array"],
-            items={"type": "string", "format": "uuid"},
-            description="Only these requests, by id. Empty: all that wait.",
-        )
-    },
+    params=only_these_requests(),
 )
 def fulfil_erasure_requests():
     run = task(runs.open_run)("erasure_requests")
@@ -88,6 +89,13 @@ def fulfil_erasure_requests():
         .partial(ledger_run=run)
         .expand_kwargs(roots)
     )
+    opened = task(recipients.open_erasures, trigger_rule=TriggerRule.ALL_DONE)(run, cleared)
+    processor = "{{ task.op_kwargs['processor'] }}"
+    worked = (
+        task(recipients.work, pool=PROCESSORS_POOL, map_index_template=processor)
+        .partial(ledger_run=run)
+        .expand_kwargs(opened)
+    )
     told = task(notifying.notify_recipients, trigger_rule=TriggerRule.ALL_DONE)(run, cleared)
     looks = task(probing.probes, trigger_rule=TriggerRule.ALL_DONE)(run, cleared)
     probed = (
@@ -97,7 +105,7 @@ def fulfil_erasure_requests():
     )
     closed = task(closing.close_requests, trigger_rule=TriggerRule.ALL_DONE)(run, items)
     items >> planned >> cleared
-    executed >> roots >> rooted >> told >> looks >> probed >> closed
+    executed >> roots >> rooted >> opened >> worked >> told >> looks >> probed >> closed
 
 
 fulfil_erasure_requests()

@@ -30,13 +30,12 @@ from airflow.sdk import (
     AssetAlias,
     AssetOrTimeSchedule,
     CronTriggerTimetable,
-    Param,
     TriggerRule,
     dag,
     task,
 )
 
-from include.dag_defaults import ERASING_TIMEOUT, REQUESTS_POOL, START, Tag, default_args
+from include.dag_defaults import ERASING_TIMEOUT, REQUESTS_POOL, START, Tag, default_args, only_these_requests
 from include.privacy.requests import archiving, events, handing_over
 from include.privacy.steps import runs
 
@@ -52,14 +51,7 @@ from include.privacy.steps import runs
     default_args=default_args(),
     doc_md=__doc__,
     tags=[Tag.requests, Tag.event],
-    params={
-        "request_ids": Param(
-            None,
-            type=["null", "array"],
-            items={"type": "string", "format": "uuid"},
-            description="Only these requests, by id. Empty: all that wait.",
-        )
-    },
+    params=only_these_requests(),
 )
 def fulfil_portability_requests():
     run = task(runs.open_run)("portability_requests")

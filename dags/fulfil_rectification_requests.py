@@ -4,11 +4,12 @@
 Claims every verified request for rectification, lets no job use the people meanwhile, and writes each new
 value into every column that the data map knows to hold that fact: first in the root store, where an address
 that somebody else has is refused, then in the others, for everybody with the same few statements. The old
-values are sealed with the request until it is closed and kept nowhere else. Looks whether every store says
-the new value, writes to the person, closes the request.
+values are sealed with the request until it is closed and kept nowhere else. Has every processor correct it
+too, looks whether every store says the new value, writes to the person, closes the request.
 
 ## What it does not do
-It does not change documents that were issued (invoices): the answer says so. It does not judge who is
+It does not wait for processors (`settle_recipients` goes on). It does not change documents that were issued
+(invoices): the answer says so. It does not judge who is
 right: a value that does not fit its field is refused, with the reason. New values never pass through Airflow.
 
 ## Triggers
@@ -23,14 +24,14 @@ Some corrections are not in every store; the error says how many, the log of cor
 them. The people stay restricted; the next sweep goes on.
 
 ## Promises
-P6.2
+P5.1, P5.5, P6.2
 """
 
-from airflow.sdk import Asset, AssetOrTimeSchedule, CronTriggerTimetable, Param, TriggerRule, dag, task
+from airflow.sdk import Asset, AssetOrTimeSchedule, CronTriggerTimetable, TriggerRule, dag, task
 
-from include.dag_defaults import REQUESTS_POOL, START, Tag, default_args
+from include.dag_defaults import PROCESSORS_POOL, REQUESTS_POOL, START, Tag, default_args, only_these_requests
 from include.privacy.requests import corrected, rectifying
-from include.privacy.steps import runs
+from include.privacy.steps import recipients, runs
 
 
 @dag(
@@ -44,14 +45,7 @@ from include.privacy.steps import runs
     default_args=default_args(),
     doc_md=__doc__,
     tags=[Tag.requests, Tag.event],
-    params={
-        "request_ids": Param(
-            None,
-            type=["null", "array"],
-            items={"type": "string", "format": "uuid"},
-            description="Only these requests, by id. Empty: all that wait.",
-        )
-    },
+    params=only_these_requests(),
 )
 def fulfil_rectification_requests():
     run = task(runs.open_run)("rectification_requests")
@@ -62,7 +56,15 @@ def fulfil_rectification_requests():
         .partial(ledger_run=run)
         .expand_kwargs(others)
     )
-    corrected_there >> task(corrected.conclude, trigger_rule=TriggerRule.ALL_DONE)(run, requests)
+    opened = task(rectifying.tell_processors, trigger_rule=TriggerRule.ALL_DONE)(run, requests)
+    processor = "{{ task.op_kwargs['processor'] }}"
+    worked = (
+        task(recipients.work, pool=PROCESSORS_POOL, map_index_template=processor)
+        .partial(ledger_run=run)
+        .expand_kwargs(opened)
+    )
+    concluded = task(corrected.conclude, trigger_rule=TriggerRule.ALL_DONE)(run, requests)
+    corrected_there >> opened >> worked >> concluded
 
 
 fulfil_rectification_requests()

@@ -22,7 +22,9 @@ ERASING_TIMEOUT = timedelta(hours=6)  # a task that erases works chunk by chunk 
 
 RETENTION_POOL = "retention"
 REQUESTS_POOL = "requests"
-"""Tasks that touch stores, in two pools, so that a long retention run never keeps a request waiting.
+PROCESSORS_POOL = "processors"
+"""Tasks that touch stores, in two pools, so that a long retention run never keeps a request waiting; and
+tasks that speak to processors, of which one at a time works with each (``Ledger.turn``).
 Airflow knows a mapped task's pool before it knows the store; within a store the plan's shards
 (``max_shards`` in the data map) are the limit."""
 
@@ -62,6 +64,20 @@ def note_failure(context: Mapping[str, Any]) -> None:
         runtime().ledger().append_evidence("task_failed", what)
     except Exception as failure:  # noqa: BLE001 - the ledger may be the very thing that is down; the task is red already
         log.error("the failure could not be put on record: %s", type(failure).__name__)
+
+
+def only_these_requests() -> dict[str, Any]:
+    """The parameter of every DAG that fulfils a right."""
+    from airflow.sdk import Param
+
+    return {
+        "request_ids": Param(
+            None,
+            type=["null", "array"],
+            items={"type": "string", "format": "uuid"},
+            description="Only these requests, by id. Empty: all that wait.",
+        )
+    }
 
 
 def default_args() -> dict[str, Any]:

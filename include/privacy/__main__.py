@@ -225,9 +225,10 @@ def decide(options: argparse.Namespace) -> int:
 
 def pools(_: argparse.Namespace) -> int:
     """Print the Airflow pools, one per store and kind of work, for ``airflow pools import``."""
-    from include.dag_defaults import REQUESTS_POOL, RETENTION_POOL
+    from include.dag_defaults import PROCESSORS_POOL, REQUESTS_POOL, RETENTION_POOL
 
-    print(json.dumps(grants.pools(load_config().data_map.stores, (RETENTION_POOL, REQUESTS_POOL)), indent=2))
+    work = (RETENTION_POOL, REQUESTS_POOL, PROCESSORS_POOL)
+    print(json.dumps(grants.pools(load_config().data_map.stores, work), indent=2))
     return 0
 
 

@@ -138,11 +138,16 @@ class Runtime:
         return Ed25519PrivateKey.from_private_bytes(raw), info.login or "1"
 
     def export_stores(self) -> tuple[ExportStore, ...]:
-        """Every store that holds data of single people, in the order of the data map."""
+        """Every store and processor that holds data of single people, in the order of the map."""
         from include.privacy.policy.bucket_map import BucketMap
+        from include.privacy.processors.exporting import ProcessorExport
 
         holding = [s for s in self.stores() if not (isinstance(s, BucketMap) and not s.content)]
-        return tuple(self.store(s.store) for s in holding)
+        asked = [p for p in self.config().processors.values() if "access" in p.rights]
+        return (
+            *(self.store(s.store) for s in holding),
+            *(ProcessorExport(self.processor(p.processor), p) for p in asked),
+        )
 
     def processor(self, name: str) -> Processor:
         """The adapter of a processor: ``connect`` of the module of its name."""

@@ -45,6 +45,10 @@ class LedgerDatabase:
     def open(self) -> AbstractContextManager[Ledger]:
         return Ledger(self.dag_dsn, MASTER_KEY)
 
+    def rows(self, query: str) -> list[tuple[object, ...]]:
+        with self.as_owner() as connection:
+            return list(connection.execute(query.encode()))
+
     def evidence(self, kind: str) -> list[dict[str, object]]:
         with self.as_owner() as connection:
             rows = connection.execute("SELECT body FROM ledger.evidence WHERE kind = %s ORDER BY id", [kind])

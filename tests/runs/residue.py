@@ -9,11 +9,10 @@ from __future__ import annotations
 import base64
 import json
 import re
-import sqlite3
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -76,10 +75,16 @@ def database(name: str, dsn: str) -> Iterator[Haystack]:
 
 
 def sqlite(path: Path) -> Iterator[Haystack]:
-    """Airflow's metadata, row by row and as the file's own pages (which keep what was overwritten)."""
-    with closing(sqlite3.connect(path)) as connection:
-        yield "airflow: rows", "\n".join(connection.iterdump()).encode()
-    yield "airflow: pages", path.read_bytes()
+    """Airflow's metadata, row by row and as the files' own pages (which keep what was overwritten).
+
+    Read by another process: closing a file gives up all locks that this one holds on it, Airflow's too.
+    """
+    dump = "import sqlite3, sys; print(*sqlite3.connect(sys.argv[1], timeout=30).iterdump(), sep='\\n')"
+    found = subprocess.run([sys.executable, "-c", dump, path], capture_output=True, check=True)
+    yield "airflow: rows", found.stdout
+    for file in (path, path.with_name(f"{path.name}-wal")):
+        if file.exists():
+            yield "airflow: pages", subprocess.run(["cat", file], capture_output=True, check=True).stdout
 
 
 def files(folder: Path, label: str) -> Iterator[Haystack]:

@@ -17,6 +17,7 @@ from tests.runs.conftest import AIRFLOW_ENV, ROOT
 
 DAGS = {
     "ask_decisions",
+    "confirm_recipient",
     "decide_guarded_plan",
     "decide_subject_request",
     "deliver_status_callbacks",
@@ -36,6 +37,7 @@ DAGS = {
     "refuse_subject_request",
     "release_legal_hold",
     "revoke_request_archive",
+    "settle_recipients",
     "watch_request_deadlines",
 }
 SECTIONS = ["What it does", "What it does not do", "Triggers", "Parameters", "If it fails", "Promises"]

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 
 from include.sandbox.platform.people import MARKERS
 from tests.runs.conftest import Estate
@@ -62,17 +63,21 @@ def test_one_bad_request_stops_none_of_the_others(estate: Estate) -> None:
     with psycopg.connect(estate.platform.dsn("accounts")) as accounts:
         accounts.execute(
             """INSERT INTO privacy_inbox
-                   (request_id, kind, account_id, "right", channel, received_at, verified_at)
-               VALUES ('00000000-0000-4000-8000-000000000001', 'opened', 987654321, 'erasure', 'app', %s, %s),
-                      ('00000000-0000-4000-8000-000000000002', 'opened', 101, 'erasure', 'app', %s, NULL),
+                   (request_id, kind, account_id, "right", channel, received_at, verified_at, verification)
+               VALUES ('00000000-0000-4000-8000-000000000001', 'opened', 987654321, 'erasure', 'app',
+                       %(hour_ago)s, %(hour_ago)s, %(session)s),
+                      ('00000000-0000-4000-8000-000000000002', 'opened', 101, 'erasure', 'app',
+                       %(future)s, NULL, '{}'),
                       ('00000000-0000-4000-8000-000000000003', 'withdrawn', 101, 'erasure', 'app',
-                       %s, NULL)""",
-            (
-                estate.as_of - timedelta(hours=1),
-                estate.as_of - timedelta(hours=1),
-                estate.as_of + timedelta(days=400),
-                estate.as_of - timedelta(hours=5),
-            ),
+                       %(long_ago)s, NULL, '{}')""",
+            {
+                "hour_ago": (asked := estate.as_of - timedelta(hours=1)),
+                "session": Jsonb(
+                    {"method": "session", "strength": "mfa", "authenticated_at": asked.isoformat()}
+                ),
+                "future": estate.as_of + timedelta(days=400),
+                "long_ago": estate.as_of - timedelta(hours=5),
+            },
         )
 
     run = estate.fulfil("erasure")

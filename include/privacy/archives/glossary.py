@@ -47,6 +47,8 @@ def retention_of(config: Config, collection: Collection) -> Retention:
             collection.table,
         ):
             return Retention(f"Deleted {rule.target_days} days after {rule.clock}.", rule.promise)
+    if collection.store in config.processors:
+        return Retention(_lifetime(config.policy), config.processors[collection.store].promise)
     store = config.data_map[collection.store]
     if isinstance(store, DatabaseMap):
         erasure = store.tables[collection.table].subjects[collection.role].erasure

@@ -7,6 +7,7 @@ means and what it raises is written there.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from functools import update_wrapper
 from typing import Concatenate, ParamSpec, Self, TypeVar
 from uuid import UUID
@@ -31,6 +32,7 @@ from include.privacy.ledger import plans as _plans
 from include.privacy.ledger import probes as _probes
 from include.privacy.ledger import quarantine as _quarantine
 from include.privacy.ledger import receiving as _receiving
+from include.privacy.ledger import recipient_tasks as _recipient_tasks
 from include.privacy.ledger import recipients as _recipients
 from include.privacy.ledger import records as _records
 from include.privacy.ledger import refusing as _refusing
@@ -39,6 +41,7 @@ from include.privacy.ledger import resuming as _resuming
 from include.privacy.ledger import runs as _runs
 from include.privacy.ledger import settling as _settling
 from include.privacy.ledger import tombstones as _tombstones
+from include.privacy.ledger import turns as _turns
 from include.privacy.ledger import verification as _verification
 from include.privacy.ledger.engine import ledger_engine
 from include.privacy.ledger.gate import LedgerHoldGate
@@ -137,6 +140,15 @@ class Ledger:
     decision = _sealed(_decisions.decision)
     decisions = _sealed(_decisions.decisions)
 
+    open_recipient_tasks = _sealed(_recipient_tasks.open_recipient_tasks)
+    claim_recipient_tasks = _sealed(_recipient_tasks.claim_recipient_tasks)
+    record_task_results = _sealed(_recipient_tasks.record_task_results)
+    release_recipient_tasks = _plain(_recipient_tasks.release_recipient_tasks)
+    settle_by_hand = _plain(_recipient_tasks.settle_by_hand)
+    recipient_tasks = _sealed(_recipient_tasks.recipient_tasks)
+    due_recipients = _plain(_recipient_tasks.due_recipients)
+    failing_recipients = _plain(_recipient_tasks.failing_recipients)
+
     record_recipient = _plain(_recipients.record_recipient)
     record_recipients = _plain(_recipients.record_recipients)
     recipients = _plain(_recipients.recipients)
@@ -215,6 +227,10 @@ class Ledger:
     def hold_gate(self) -> LedgerHoldGate:
         """A gate to be entered for every chunk; see :class:`LedgerHoldGate`."""
         return LedgerHoldGate(self.sessions, self.sealer)
+
+    def turn(self, name: str) -> AbstractContextManager[None]:
+        """Be the only task that works with ``name`` (a processor) inside the block."""
+        return _turns.turn(self.engine, name)
 
     def take_over(self, plan_id: UUID, step: str) -> _fencing.Fence:
         """See :func:`fencing.take_over`."""

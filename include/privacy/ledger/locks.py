@@ -18,8 +18,13 @@ WAIT_MS = 15 * 60_000
 
 def lock_for(session: Session | Connection, *names: object) -> None:
     """Take the lock of that name; whoever comes second waits for the first one's commit."""
+    _wait(session, "pg_advisory_xact_lock", lock_key(*names))
+
+
+def lock_key(*names: object) -> int:
+    """The number under which PostgreSQL knows the lock of that name."""
     digest = hashlib.blake2b("\x1f".join(map(str, names)).encode(), digest_size=8).digest()
-    _wait(session, "pg_advisory_xact_lock", int.from_bytes(digest, signed=True))
+    return int.from_bytes(digest, signed=True)
 
 
 def close_hold_gate(session: Session) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from include.privacy.ledger.cohorts import destroy_cohort
 from include.privacy.ledger.evidence import append_evidence
 from include.privacy.ledger.models import CohortHead, Hold, Quarantined, Request, SealingKey
+from include.privacy.ledger.request_models import RecipientTask
 
 
 def purge_records(session: Session, as_of: datetime, days: int) -> dict[str, int]:
@@ -31,6 +32,7 @@ def purge_records(session: Session, as_of: datetime, days: int) -> dict[str, int
     ).all()
     keys += [*holds, *kept]
     session.execute(delete(SealingKey).where(SealingKey.id.in_([k for k in keys if k])))
+    session.execute(delete(RecipientTask).where(RecipientTask.settled_at <= before))
     counts = {
         "requests": len(requests),
         "holds": len(holds),

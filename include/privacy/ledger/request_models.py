@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import BigInteger, ForeignKey, Text, func, text
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from include.privacy.ledger.base import Base
@@ -97,6 +97,26 @@ class RecipientOutcome(Base):
     until: Mapped[datetime | None]
     detail: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
     recorded_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class RecipientTask(Base):
+    """What one processor has to do about one person; of a request, or of a retention rule's cohort."""
+
+    __tablename__ = "recipient_task"
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    recipient: Mapped[str]
+    action: Mapped[str]
+    request_id: Mapped[UUID | None] = mapped_column(ForeignKey(Request.id, ondelete="CASCADE"))
+    run_id: Mapped[UUID]
+    state: Mapped[str]
+    until: Mapped[datetime | None]
+    next_at: Mapped[datetime | None]
+    attempts: Mapped[int] = mapped_column(server_default=text("0"))
+    outcomes: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default=text("'[]'"))
+    opened_at: Mapped[datetime]
+    settled_at: Mapped[datetime | None]
+    key_id: Mapped[UUID | None]
+    sealed: Mapped[bytes | None]
 
 
 class Reminder(Base):

@@ -212,7 +212,24 @@ class RecipientRow:
     @property
     def open(self) -> bool:
         """Whether the request still waits for this recipient."""
-        return self.state in ("pending", "failed")
+        return self.state in ("pending", "failed", "manual")
+
+
+@dataclass(frozen=True)
+class RecipientTaskRow:
+    """What a processor has to do about one person; ``person`` is ``None`` once it is settled."""
+
+    id: UUID
+    recipient: str
+    action: str
+    request_id: UUID | None
+    state: str
+    until: datetime | None
+    next_at: datetime | None
+    attempts: int
+    outcomes: tuple[Mapping[str, Any], ...]
+    person: Mapping[str, Any] | None = field(repr=False)
+    settled_at: datetime | None
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ WAITING = frozenset({"assessing", "extended", "on_hold"})
 WORKING = frozenset({"executing", "notifying", "verifying_absence"})
 """A run works on it: does what was asked, tells the recipients, looks whether it is done."""
 
-OPEN = UNVERIFIED | WAITING | WORKING | {"awaiting_decision", "failed"}
+OPEN = UNVERIFIED | WAITING | WORKING | {"awaiting_decision", "awaiting_recipients", "failed"}
 """States of a request that still leads its own work; ``joined`` follows another one instead."""
 
 REQUEST: Mapping[str, frozenset[str]] = {
@@ -46,6 +46,7 @@ REQUEST: Mapping[str, frozenset[str]] = {
             "assessing",
             "notifying",
             "verifying_absence",
+            "awaiting_recipients",
             "on_hold",
             "awaiting_decision",
             "completed",
@@ -58,8 +59,17 @@ REQUEST: Mapping[str, frozenset[str]] = {
         {"executing", "verifying_absence", "on_hold", "completed", "completed_with_retention", "failed"}
     ),
     "verifying_absence": frozenset(
-        {"executing", "notifying", "on_hold", "completed", "completed_with_retention", "failed"}
+        {
+            "executing",
+            "notifying",
+            "awaiting_recipients",
+            "on_hold",
+            "completed",
+            "completed_with_retention",
+            "failed",
+        }
     ),
+    "awaiting_recipients": frozenset({"executing", "completed", "completed_with_retention", "refused"}),
     "failed": frozenset({"assessing", "executing", "refused", "withdrawn"}),
     "joined": UNVERIFIED | {"assessing"} | CLOSED,
 }

@@ -46,6 +46,7 @@ class LetterKind(StrEnum):
     extended = "extended"
     refused = "refused"
     completed = "completed"
+    recipients_pending = "recipients_pending"
     corrected = "corrected"
     objection_received = "objection_received"
     objection_decided = "objection_decided"
@@ -166,6 +167,25 @@ class Completed(Facts):
     told: Labels = ()
     independent: tuple[Independent, ...] = ()
     record_until: date
+
+
+class Waiting(_Model):
+    """A recipient that is not done yet. ``until``: the day by which it can be, where that is known."""
+
+    name: Label
+    until: date | None = None
+
+
+class RecipientsPending(Facts):
+    """Done in our systems, within the time that the law gives; these recipients still are at work."""
+
+    kind = LetterKind.recipients_pending
+    right: Literal["erasure"] = "erasure"
+    erased_on: date
+    waiting: Annotated[tuple[Waiting, ...], Field(min_length=1)]
+    kept: tuple[Kept, ...] = ()
+    residual_until: date | None = None
+    independent: tuple[Independent, ...] = ()
 
 
 class Unchanged(_Model):

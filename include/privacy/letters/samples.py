@@ -20,11 +20,13 @@ from include.privacy.letters.facts import (
     ObjectionReceived,
     Ready,
     Received,
+    RecipientsPending,
     Refused,
     RestrictionLifted,
     Right,
     Unchanged,
     Verify,
+    Waiting,
     Withdrawn,
 )
 from include.privacy.letters.reasons import CompellingGround, ExtensionReason, Question, RefusalReason
@@ -77,6 +79,18 @@ def _endings() -> Iterator[Facts]:
         ),
         residual_until=date(2027, 6, 12),
         told=("Stripe", "SendGrid & Co"),
+        independent=(Independent(name="PayPal", url=AWAY), Independent(name="Somebody else")),
+    )
+    yield RecipientsPending(**_common(), erased_on=_DUE, waiting=(Waiting(name="Stripe"),))
+    yield RecipientsPending(
+        **_common(),
+        erased_on=_DUE,
+        waiting=(Waiting(name="Stripe & Co", until=date(2027, 2, 20)), Waiting(name="SendGrid")),
+        kept=(
+            Kept(what="Invoices <2026>", ground="legal_obligation", why=TYPED, until=date(2037, 1, 1)),
+            Kept(what="Objection to news by e-mail", ground="objection_record", until=None),
+        ),
+        residual_until=date(2027, 6, 12),
         independent=(Independent(name="PayPal", url=AWAY), Independent(name="Somebody else")),
     )
     yield Corrected(**_common(), corrected=("Full name",))

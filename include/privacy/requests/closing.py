@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
-from include.privacy.clock import due_at
 from include.privacy.planning.models import Member, Plan
-from include.privacy.requests import notifying, telling
-from include.privacy.requests.answering import finish
-from include.privacy.requests.retaining import kept_in_words, kept_of
+from include.privacy.requests import notifying
+from include.privacy.requests.erased import Erased, answer_erasure
+from include.privacy.requests.retaining import kept_of
 from include.privacy.runtime import runtime
 from include.privacy.steps.concluding import conclude
 from include.privacy.steps.executing import alone, kept_back
@@ -21,9 +19,6 @@ from include.privacy.steps.planning import find_plan
 from include.privacy.steps.residue import residual_until
 from include.privacy.steps.runs import FindingError, read_run
 from include.privacy.steps.work import Item, cohort_ids, of_cohort
-
-if TYPE_CHECKING:
-    from include.privacy.ledger.rows import RequestRow
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +38,7 @@ def close_requests(ledger_run: str, items: list[Item] | None = None) -> dict[str
     items = items or []
     counts: Counter[str] = Counter()
     run = read_run(ledger_run)
+    undone += [] if run.dry_run else sorted(runtime().ledger().due_recipients(run.as_of))
     for cohort_id in cohort_ids(items):
         counts.update(_close_cohort(cohort_id, of_cohort(items, cohort_id), run.as_of))
     conclude(ledger_run, items)
@@ -55,9 +51,7 @@ def close_requests(ledger_run: str, items: list[Item] | None = None) -> dict[str
     runtime().ledger().close_run(UUID(ledger_run), summary)
     log.info("requests: %s", dict(counts) or "none waited")
     if undone:
-        raise RequestsOpenError(
-            f"tasks that did not end well: {', '.join(undone)}; the next sweep tries again"
-        )
+        raise RequestsOpenError(f"did not end well: {', '.join(undone)}; the next sweep tries again")
     if open_:
         raise RequestsOpenError(
             f"{open_} of {sum(counts.values())} requests are not fulfilled; they stay open and the next run "
@@ -123,50 +117,11 @@ def _close(
     notifying.settle_stores(request_id, plans, retained)
     if waiting := notifying.open_recipients(request_id):
         log.info("request %s waits for %s", request_id, ", ".join(waiting))
-        return "waiting"
-    state = "completed_with_retention" if retained else "completed"
-    answer: dict[str, Any] = {
-        "outcome": state,
-        "residual_until": residual.isoformat() if residual else None,
-        "kept": retained,
-    }
-    return _answer(request, state, answer, retained, residual, as_of)
-
-
-def _answer(
-    request: RequestRow,
-    state: str,
-    answer: Mapping[str, Any],
-    retained: Mapping[str, list[str]],
-    residual: datetime | None,
-    as_of: datetime,
-) -> str:
-    """The last letter goes to the address that was sealed before the erasure."""
-    from include.privacy.letters.facts import Completed
-    from include.privacy.stores.postgres.contact import ContactPoint
-
-    sealed = (request.details or {}).get("contact")
-
-    def facts() -> Completed:
-        return Completed(
-            **telling.head(request),
-            completed_on=telling.day(as_of),
-            kept=kept_in_words(retained),
-            residual_until=telling.day(residual) if residual else None,
-            record_until=telling.day(due_at(as_of, runtime().config().policy.request_records_days)),
-        )
-
-    return finish(
-        request,
-        state,
-        answer,
-        "completed",
-        facts,
-        as_of,
-        contact=lambda: ContactPoint(**sealed) if sealed else None,
-        account_gone=True,
-        residual_until=residual,
-    )
+        erased = Erased(as_of, residual, retained)
+        ledger.note_details(request_id, {"erased": erased.as_json()})
+        ledger.transition(request_id, "awaiting_recipients", f"waits for {', '.join(waiting)}")
+        return "awaiting_recipients"
+    return answer_erasure(request, Erased(as_of, residual, retained), as_of)
 
 
 def _left_of(member: Member, plans: Iterable[Plan], as_of: datetime) -> dict[str, int]:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from include.privacy.requests import claimed, rectifying, restricting, telling
+from include.privacy.requests import claimed, notifying, rectifying, restricting, telling
 from include.privacy.requests.answering import finish, refuse
 from include.privacy.runtime import runtime
 from include.privacy.steps.runs import FindingError, read_run
@@ -39,7 +39,7 @@ def conclude(ledger_run: str, request_ids: list[str] | None = None) -> dict[str,
     counts: Counter[str] = Counter()
     for request in requests:
         try:
-            counts["open" if request.subject_key in left else _close(request, as_of)] += 1
+            counts["open" if request.subject_key in left else close(request, as_of)] += 1
         except Exception as error:
             log.exception("request %s could not be closed: %s", request.id, type(error).__name__)
             counts["open"] += 1
@@ -54,7 +54,8 @@ def conclude(ledger_run: str, request_ids: list[str] | None = None) -> dict[str,
     return dict(counts)
 
 
-def _close(request: RequestRow, as_of: datetime) -> str:
+def close(request: RequestRow, as_of: datetime) -> str:
+    """Answer and close a request whose stores are corrected; it waits while a processor is at work."""
     from include.privacy.letters.facts import Corrected, Unchanged
     from include.privacy.letters.reasons import RefusalReason
 
@@ -66,6 +67,10 @@ def _close(request: RequestRow, as_of: datetime) -> str:
     if missing := {p.store for p in plan.places if p.rectify.field in done} - stores:
         log.error("request %s: not corrected yet in %s", request.id, ", ".join(sorted(missing)))
         return "open"
+    if waiting := notifying.open_recipients(request.id):
+        why = f"waits for {', '.join(waiting)}"
+        runtime().ledger().transition_all([request.id], "awaiting_recipients", why)
+        return "awaiting_recipients"
     if not done:
         state = refuse(request, RefusalReason.other, as_of, explanation=_sentences(undone))
     else:
@@ -75,6 +80,7 @@ def _close(request: RequestRow, as_of: datetime) -> str:
                 **{name: value for name, value in telling.head(request).items() if name != "right"},
                 corrected=tuple(_title(name) for name in done),
                 unchanged=tuple(Unchanged(what=_title(n), why=why) for n, why in undone.items()),
+                told=tuple(notifying.told(request.id, "corrected")),
             )
 
         body = {"outcome": "completed", "corrected": done, "unchanged": undone}

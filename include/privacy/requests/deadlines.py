@@ -101,7 +101,7 @@ def report(
     standings: Counter[str] = Counter()
     for request in ledger.requests(OPEN):
         standings[_standing(request, run.as_of)] += 1
-        if run.as_of > request.due_at and not _being_refused(request):
+        if run.as_of > request.due_at and not (_being_refused(request) or _told_who_is_late(request)):
             overdue[request.right].append(request)
     for right in RIGHTS:
         late = overdue.get(right, [])
@@ -147,6 +147,14 @@ def _note(late: list[RequestRow], as_of: datetime) -> str:
     states = Counter(r.state for r in late)
     return f"past the law's period as well: {law}; states: " + ", ".join(
         f"{state} {n}" for state, n in sorted(states.items())
+    )
+
+
+def _told_who_is_late(request: RequestRow) -> bool:
+    """Whether the person was told in time what was done, and who takes longer (Art. 12(3) GDPR)."""
+    return request.state == "awaiting_recipients" and any(
+        row.kind == "recipients_pending" and row.state == "sent" and row.claimed_at <= request.due_at
+        for row in runtime().ledger().letters(request.id)
     )
 
 

@@ -42,6 +42,13 @@ def open_recipients(request_id: UUID) -> list[str]:
     return [row.recipient for row in runtime().ledger().recipients(request_id) if row.open]
 
 
+def told(request_id: UUID, *states: str) -> list[str]:
+    """The processors, by the names that people know, of which one of these is recorded."""
+    known = runtime().config().processors
+    rows = runtime().ledger().recipients(request_id)
+    return [known[row.recipient].title for row in rows if row.recipient in known and row.state in states]
+
+
 def settle_stores(request_id: UUID, plans: Iterable[Plan], retained: Mapping[str, object]) -> None:
     """The person was looked for and nothing is left of them in these stores but what is ``retained``."""
     settled = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -12,10 +12,11 @@ from uuid import UUID
 
 from include.privacy.planning.restriction import contact_mark
 from include.privacy.policy.objection import effect_of_objection
-from include.privacy.requests import claimed, decisions, telling
+from include.privacy.requests import claimed, decisions, notifying, telling
 from include.privacy.requests.answering import finish, refuse
 from include.privacy.requests.decisions import Reasons
 from include.privacy.runtime import runtime
+from include.privacy.steps import recipients
 from include.privacy.steps.freezing import members
 from include.privacy.steps.runs import FindingError, read_run
 
@@ -95,6 +96,37 @@ def restrict(ledger_run: str, store: str, request_ids: list[str]) -> dict[str, i
     return {"stopped": _people(stopped), "restricted": _people(restricted), "lifted": lifted}
 
 
+def tell_processors(ledger_run: str, items: list[dict[str, Any]] | None = None) -> list[dict[str, str]]:
+    """Queue what has to stop at processors; returns who has work.
+
+    Purposes that are still weighed go on there only in storage: the purpose views are closed already.
+    """
+    if read_run(ledger_run).dry_run:
+        return []
+    requests = claimed.open_requests(items[0]["request_ids"] if items else [])
+    frozen = {m.key: m for m in members(dict.fromkeys(str(r.subject_key) for r in requests))}
+    known = runtime().config().processors
+    for request in requests:
+        stopped = effects_of(request).stopped
+        recipients.open_tasks(
+            ledger_run,
+            [
+                recipients.new_task(
+                    request.id, name, "object", frozen[str(request.subject_key)], request.id, purpose=purpose
+                )
+                for name in recipients.processors_for("objection")
+                for purpose in stopped
+                if purpose in known[name].objection
+            ],
+        )
+    return recipients.due(ledger_run)
+
+
+def close(request: RequestRow, as_of: datetime) -> str:
+    """Answer an objection that waited for processors, after looking at the stores once more."""
+    return _conclude(request, _in_force([request]), as_of)
+
+
 def conclude(ledger_run: str, items: list[dict[str, Any]] | None = None) -> dict[str, int]:
     """Look whether each objection is in force everywhere, then answer it or have it weighed."""
     run = read_run(ledger_run)
@@ -102,14 +134,7 @@ def conclude(ledger_run: str, items: list[dict[str, Any]] | None = None) -> dict
     requests = claimed.open_requests(items[0]["request_ids"] if items else [])
     counts: Counter[str] = Counter()
     if not run.dry_run:
-        in_force = (
-            {
-                s: runtime().database(s).restricted(str(r.subject_key) for r in requests)
-                for s in claimed.databases()
-            }
-            if requests
-            else {}
-        )
+        in_force = _in_force(requests)
         for request in requests:
             try:
                 counts[_conclude(request, in_force, run.as_of)] += 1
@@ -126,6 +151,14 @@ def conclude(ledger_run: str, items: list[dict[str, Any]] | None = None) -> dict
     return dict(counts)
 
 
+def _in_force(requests: Sequence[RequestRow]) -> Mapping[str, Mapping[str, Iterable[Any]]]:
+    """Store → subject key → restrictions, as they are now."""
+    if not requests:
+        return {}
+    keys = [str(request.subject_key) for request in requests]
+    return {store: runtime().database(store).restricted(keys) for store in claimed.databases()}
+
+
 def _conclude(
     request: RequestRow, in_force: Mapping[str, Mapping[str, Iterable[Any]]], as_of: datetime
 ) -> str:
@@ -140,6 +173,10 @@ def _conclude(
     _suppress(request, effects.stopped, as_of)
     if effects.restricted:
         return _have_weighed(request, effects, as_of)
+    if waiting := notifying.open_recipients(request.id):
+        why = f"waits for {', '.join(waiting)}"
+        runtime().ledger().transition_all([request.id], "awaiting_recipients", why)
+        return "awaiting_recipients"
     if not (effects.stopped or effects.continued):
         from include.privacy.letters.reasons import RefusalReason
 

@@ -25,6 +25,10 @@ STATES: Mapping[str, tuple[str, str]] = {
     "executing": ("A run does what was asked.", "the DAG of the right"),
     "notifying": ("The recipients are told.", "the DAG of the right"),
     "verifying_absence": ("Everything is looked for again.", "the DAG of the right"),
+    "awaiting_recipients": (
+        "Done in every store; a processor is still at work, or staff have to see to it.",
+        "`settle_recipients`",
+    ),
     "failed": ("A store refuses; somebody has to look.", "the DAG of the right, by hand; the privacy team"),
     "joined": ("The same person had asked the same: follows that request.", "whatever moves the other one"),
     "completed": ("Done, and answered.", "final"),

@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid5
 
+from include.privacy.planning.models import Member
 from include.privacy.planning.rectification import Correction, plan_rectification
 from include.privacy.requests import claimed, restricting
 from include.privacy.runtime import runtime
+from include.privacy.steps import recipients
 from include.privacy.steps.freezing import members
 from include.privacy.steps.runs import read_run
 
@@ -76,6 +78,33 @@ def correct(ledger_run: str, store: str, request_ids: list[str]) -> dict[str, in
     _record(outcome, [r for c in corrections for r in _of(requests, c.subject)])
     log.info("store %s: %d people, %d refused", store, len(corrections), len(outcome.refused))
     return {"people": len(corrections), "refused": len(outcome.refused)}
+
+
+def tell_processors(ledger_run: str, request_ids: list[str] | None = None) -> list[dict[str, str]]:
+    """Queue the corrections at every processor, for those whom all stores have; returns who has work."""
+    if read_run(ledger_run).dry_run:
+        return []
+    requests = claimed.open_requests(request_ids)
+    left = corrections_left(ledger_run, requests) if requests else set()
+    for request in requests:
+        refused = refused_fields(request)
+        values = {name: v for name, v in plan_of(request).values.items() if name not in refused}
+        if request.subject_key in left or not values:
+            continue
+        details = request.details or {}
+        known = {kind: [*found] for kind, found in details.get("identifiers", {}).items()}
+        # The processors know the person by what was true so far.
+        before = [*known.get("email", ()), *details.get("replaced", {}).get("email", ())]
+        known["email"] = [a for a in dict.fromkeys(before) if a != values.get("email")]
+        member = Member(str(request.subject_key), {kind: tuple(found) for kind, found in known.items()})
+        recipients.open_tasks(
+            ledger_run,
+            [
+                recipients.new_task(request.id, name, "rectify", member, request.id, values=values)
+                for name in recipients.processors_for("rectification")
+            ],
+        )
+    return recipients.due(ledger_run)
 
 
 def plan_of(request: RequestRow) -> RectificationPlan:
