@@ -126,6 +126,7 @@ class Estate:
     ledger: Ledger
     bag: Any
     as_of: datetime = PLATFORM_AS_OF
+    whole: bool = False
 
     def run(
         self,
@@ -135,15 +136,24 @@ class Estate:
         as_of: datetime | None = None,
         retries: int = 0,
     ) -> Any:
-        """Run a DAG to its end, with no retries or some at once, and return its run."""
+        """Run a DAG to its end, with no retries or some at once, and return its run.
+
+        By Airflow (``dag.test()``) in tests marked ``whole_dag`` and where people or other DAGs take part;
+        otherwise its tasks only (see ``quick.py``).
+        """
         from airflow.sdk.definitions._internal.types import is_arg_set
 
+        from tests.runs.quick import can_run, run_quickly
+
         dag = self.bag.dags[dag_id]
-        for each in dag.tasks:
-            each.retries, each.retry_delay, each.retry_exponential_backoff = retries, timedelta(0), 0
         # dag.test() leaves one run's conf in the DAG's params: every run says what it wants.
         given = DEFAULTS.setdefault(dag_id, {k: v for k, v in dag.params.dump().items() if is_arg_set(v)})
-        run = dag.test(run_after=as_of or self.as_of, logical_date=None, run_conf={**given, **(conf or {})})
+        wanted = {**given, **(conf or {})}
+        if not self.whole and can_run(dag):
+            return run_quickly(dag, wanted, as_of or self.as_of, retries=retries)
+        for each in dag.tasks:
+            each.retries, each.retry_delay, each.retry_exponential_backoff = retries, timedelta(0), 0
+        run = dag.test(run_after=as_of or self.as_of, logical_date=None, run_conf=wanted)
         RUNS.add(dag_id)
         return run
 
@@ -216,6 +226,7 @@ def estate(
     buckets: None,
     airflow: Any,
     monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> Iterator[Estate]:
     """The platform, a ledger and connections for one test; "now" is shortly after the platform's instant."""
     from include.privacy import runtime
@@ -243,7 +254,8 @@ def estate(
         Ledger(world.dsn(name, "privacy_dags"), MASTER_KEY) as ledger,
         runtime.use_runtime(runtime.Runtime()) as rt,
     ):
-        yield Estate(platform, world, ledger, airflow)
+        whole = request.node.get_closest_marker("whole_dag") is not None
+        yield Estate(platform, world, ledger, airflow, whole=whole)
         rt.ledger().close()
     world.postgres.drop_database(name)
 

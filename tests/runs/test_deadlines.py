@@ -67,6 +67,7 @@ def test_a_reminder_is_given_once_and_the_roles_are_told(
     assert len(estate.ledger.evidence(kind=escalating.KIND)) == 2
 
 
+@pytest.mark.whole_dag
 def test_what_is_overdue_is_a_breach_and_red_and_stays_open(estate: Estate) -> None:
     access, erasure = opened(estate, 3), opened(estate, 4, "erasure")
     row = estate.ledger.request(access)

@@ -41,6 +41,7 @@ def person(estate: Estate, offset: int) -> int:
     return int(estate.value("accounts", query, offset))
 
 
+@pytest.mark.whole_dag
 def test_every_right_is_taken_in_confirmed_and_ready_for_its_run(estate: Estate) -> None:
     who = person(estate, 11)
     asked = {
@@ -171,6 +172,7 @@ def test_a_letter_whose_answer_was_lost_is_looked_for_before_it_is_sent_again(
     assert [letter.state for letter in estate.ledger.letters(request.id)] == ["sent"]
 
 
+@pytest.mark.whole_dag
 def test_a_request_opened_by_form_takes_the_same_way(estate: Estate) -> None:
     who = person(estate, 19)
     form = {

@@ -10,6 +10,7 @@ from include.sandbox.platform.people import MARKERS
 from tests.runs.conftest import AIRFLOW_ENV, RUNS, Estate
 
 
+@pytest.mark.whole_dag
 @pytest.mark.timeout(150)
 def test_nothing_personal_is_in_airflows_metadata_or_logs(estate: Estate) -> None:
     wanted = {"enforce_database_retention", "fulfil_erasure_requests"}

@@ -43,6 +43,7 @@ def _backups(s3: Any, gcs: Any) -> dict[str, set[str]]:
     return found | residue.search(residue.gcs_objects(gcs, COPY), NEEDLES)
 
 
+@pytest.mark.whole_dag
 def test_after_purge_and_erasure_nothing_is_left_but_archives_that_expire_in_time(
     estate: Estate, content: Callable[[int], int], s3_client: Any, gcs_client: Any
 ) -> None:

@@ -60,6 +60,7 @@ def recipients(estate: Estate, external: str) -> dict[str, str]:
     return {r.recipient: r.state for r in estate.ledger.recipients(row.id)}
 
 
+@pytest.mark.whole_dag
 def test_an_access_request_is_answered_with_everything_that_is_held(
     estate: Estate, content: Callable[[int], int]
 ) -> None:
@@ -94,6 +95,7 @@ def test_an_access_request_is_answered_with_everything_that_is_held(
     assert estate.answers() == []
 
 
+@pytest.mark.whole_dag
 def test_a_portability_package_holds_nothing_inferred(estate: Estate) -> None:
     external = estate.ask(ASKER.account_id, "portability")
     run = estate.fulfil("portability")
@@ -177,6 +179,7 @@ def test_what_a_person_asked_to_see_is_shown_before_it_is_erased(estate: Estate)
     assert account[0]["id"] == ASKER.account_id
 
 
+@pytest.mark.whole_dag
 def test_a_correction_is_in_every_store_and_the_old_value_nowhere(estate: Estate) -> None:
     who = person(estate, 4)
     old = estate.value("accounts", "SELECT email FROM accounts WHERE id = %s", who)
@@ -231,6 +234,7 @@ def analysed(estate: Estate) -> int:
         return sum(line.attempts for line in jobs.analyse(connection))
 
 
+@pytest.mark.whole_dag
 def test_an_objection_to_what_is_optional_stops_it_in_the_next_query(estate: Estate) -> None:
     who = next(iter(sorted(recommended(estate))))
     external = estate.ask(who, "objection", details={"purposes": ["personalize.content"]})
