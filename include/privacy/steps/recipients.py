@@ -30,6 +30,8 @@ CLAIMED_AT_ONCE = 5_000
 RECORDED_AT_ONCE = 100
 """What a crash may have to ask again; asking twice does no harm."""
 SWEEP = timedelta(minutes=15)
+FIRST_PAUSE = timedelta(seconds=15)
+"""Doubled by every look; whoever starts a run by hand need not wait for the quarter of an hour."""
 LONGEST_PAUSE = timedelta(days=1)
 
 
@@ -200,7 +202,7 @@ def _result(report: Report, task: RecipientTaskRow, as_of: datetime) -> TaskResu
     ]
     next_at = None
     if state in ("pending", "failed"):
-        next_at = as_of + min(SWEEP * 2 ** min(task.attempts, 7), LONGEST_PAUSE)
+        next_at = as_of + min(FIRST_PAUSE * 2 ** min(task.attempts, 13), LONGEST_PAUSE)
         if state == "pending" and report.until:
             # Looked at daily meanwhile: what stands in the way may go away before its date.
             next_at = max(min(report.until, as_of + LONGEST_PAUSE), as_of + SWEEP)
