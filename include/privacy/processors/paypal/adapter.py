@@ -70,6 +70,11 @@ class PayPal:
         self._api, self._token, self._client = api, token, Client(api)
         self._now = now
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._api.close()
+        self._token.close()
+
     def preflight(self, *, as_of: datetime) -> Preflight:
         """Scopes of a fresh token, and one small search of transactions and of invoices each."""
         return preflight(self._api, self._token, as_of)

@@ -65,6 +65,10 @@ class Token:
             self._fetch()
             return self._scopes
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._api.close()
+
     def _fetch(self) -> None:
         # A second token does no harm.
         answer = self._api.call(
