@@ -22,6 +22,7 @@ PAYPAL_CLIENT = "AZDxjDScFpQtjWTOUtWKbyN_bDt4OgqaF4eYXlewfBP4"
 MAKERS = {
     SENDGRID: "include.sandbox.processors.sendgrid:SendGrid",
     PAYPAL: "include.sandbox.processors.paypal:PayPal",
+    "plausible": "include.sandbox.processors.plausible:Plausible",
 }
 """Each stand-in by name: ``module:class``, made with the world's folder and the key that it takes."""
 KEY_VARIABLE = "STAND_IN_KEY_"
