@@ -382,6 +382,23 @@ def test_one_refused_person_of_a_cohort_stops_no_other(tmp_path: Path) -> None:
         assert {t["customer"]["id"] for t in state["payment_tokens"].values()} == {payer_id(50)}
 
 
+def test_a_refused_list_of_invoices_falls_back_to_one_search_each(stand_in: Standing, api: PayPal) -> None:
+    people = [person(n) for n in range(1, 7)]
+    expected = sorted((f.reference, f.counts) for f in api.find(people))
+    assert stand_in.calls("POST", "/search-invoices") == 1
+    stand_in.control.fail(kind="status", status=422, path="/search-invoices")
+    assert sorted((f.reference, f.counts) for f in api.find(people)) == expected
+    assert stand_in.calls("POST", "/search-invoices") == 1 + 6
+
+
+def test_an_answer_that_makes_no_sense_fails_that_person(stand_in: Standing, api: PayPal) -> None:
+    tokens = stand_in.stand_in._objects.payment_tokens
+    tokens["odd"] = {"customer": {"id": payer_id(1)}}
+    reports = {r.reference: r for r in api.erase([person(1), person(2)], as_of=AS_OF)}
+    assert reports["r-1"].outcomes[0].code == "unreadable_answer"
+    assert (reports["r-1"].state, reports["r-2"].state) == (State.failed, State.manual)
+
+
 def test_one_refused_object_stops_no_other_of_the_same_person(stand_in: Standing, api: PayPal) -> None:
     [subscription] = of(stand_in.control.state(), 6)["subscriptions"]
     stand_in.control.fail(kind="status", status=422, method="POST", path="/cancel", count=1)

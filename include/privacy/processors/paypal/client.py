@@ -27,6 +27,7 @@ RUNNING = frozenset({"ACTIVE", "SUSPENDED"})
 UNSENT = frozenset({"DRAFT", "SCHEDULED"})
 OPEN = frozenset({"SENT", "UNPAID"})
 """Invoices that can be cancelled."""
+UNREADABLE = "unreadable_answer"
 _CODE = re.compile(r"[A-Z][A-Z0-9_]{2,63}\Z")
 
 
@@ -71,7 +72,7 @@ class Client:
                 break
             body = _body(answer)
             found += _objects(body.get("payment_tokens"))
-            page, pages = page + 1, int(body.get("total_pages") or 1)
+            page, pages = page + 1, _pages(body)
         return found
 
     def delete_payment_token(self, token_id: str) -> None:
@@ -117,7 +118,7 @@ class Client:
         wanted = {**criteria, "fields": ["additional_recipients_info"]}
         # A search changes nothing, though it is a POST.
         body = _body(self.api.call("POST", SEARCH, params=params, json=wanted, repeatable=True))
-        return _objects(body.get("items")), int(body.get("total_pages") or 1)
+        return _objects(body.get("items")), _pages(body)
 
     def invoices_for(self, email: str) -> Iterator[dict[str, Any]]:
         """Invoices that the search finds for an address; it may find more than those of exactly that one."""
@@ -162,5 +163,18 @@ def _body(answer: Answer) -> dict[str, Any]:
     return answer.body
 
 
+def _pages(body: Mapping[str, Any]) -> int:
+    pages = body.get("total_pages", 1)
+    if not isinstance(pages, int):
+        raise RefusedCallError(200, UNREADABLE)
+    return max(pages, 1)
+
+
 def _objects(value: Any) -> list[dict[str, Any]]:
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+    """Objects that can be named in a later call; a list left out is an empty one."""
+    objects = [] if value is None else value
+    if not isinstance(objects, list) or not all(
+        isinstance(each, dict) and each.get("id") for each in objects
+    ):
+        raise RefusedCallError(200, UNREADABLE)
+    return objects

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from include.privacy.processors.paypal.client import MOST_PAGES, RUNNING, UNSENT, Client
+from include.privacy.processors.paypal.client import MOST_PAGES, RUNNING, UNSENT, Client, RefusedCallError
 from include.privacy.processors.paypal.settings import (
     INVOICE,
     PAYMENT_TOKEN,
@@ -68,7 +68,11 @@ class Invoices:
         self._listed: dict[str, dict[str, Object]] | None = None
         emails = {e.casefold() for p in people for e in p.emails}
         if len(emails) > FEW:
-            self._read_all(emails)
+            try:
+                self._read_all(emails)
+            except RefusedCallError:
+                # Each person's own search says for whom it fails.
+                self._listed = None
 
     def of(self, emails: Sequence[str]) -> list[Object]:
         """The invoices whose recipient has exactly one of these addresses."""
