@@ -209,7 +209,8 @@ class World:
 
     def _processor(self, name: str) -> dict[str, Any]:
         endpoint = {"endpoint_url": self.processor_endpoints[name]}
-        return {"conn_type": "generic", "password": self.processor_keys[name], "extra": endpoint}
+        login = {"login": processors.LOGINS[name]} if name in processors.LOGINS else {}
+        return {"conn_type": "generic", **login, "password": self.processor_keys[name], "extra": endpoint}
 
     def _aws(self, **extra: str) -> dict[str, Any]:
         return {

@@ -90,7 +90,18 @@ def test_the_first_exception_ends_it_and_starts_nothing_more(at_once: int) -> No
     assert len(begun) < 12
 
 
-@pytest.mark.parametrize("make", [lambda: Pace(0, 1), lambda: Pace(1, 0)])
+def test_an_hour_of_few_calls_may_begin_with_a_burst_and_stays_below_its_limit() -> None:
+    clock = Clock()
+    pace = Pace(540, 3_600, burst=60, clock=clock, sleep=clock.sleep)
+    times = []
+    for _ in range(700):
+        pace.wait()
+        times.append(clock.now)
+    assert times[59] == times[0], "a scan does not wait"
+    assert max(sum(start <= t < start + 3_600 for t in times) for start in times) <= 600
+
+
+@pytest.mark.parametrize("make", [lambda: Pace(0, 1), lambda: Pace(1, 0), lambda: Pace(1, 1, burst=0)])
 def test_a_pace_without_numbers_is_refused(make: Callable[[], Pace]) -> None:
     with pytest.raises(ValueError, match="at least 1"):
         make()

@@ -22,7 +22,7 @@ class Pace:
     """At most ``calls`` in any ``seconds``, over all threads; stays away when the processor says so.
 
     One task per processor works at a time (Airflow pools of one slot), so that one pace in the process
-    is the pace towards the processor.
+    is the pace towards the processor. ``burst``: so many at once after an idle time.
     """
 
     def __init__(
@@ -30,14 +30,15 @@ class Pace:
         calls: int,
         seconds: float,
         *,
+        burst: float | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        if calls < 1 or seconds <= 0:
-            raise ValueError("calls must be at least 1 and seconds above 0")
+        if calls < 1 or seconds <= 0 or (burst is not None and burst < 1):
+            raise ValueError("calls must be at least 1 and seconds above 0, and so must burst be at least 1")
         self._gap = seconds / calls
-        # A burst as large as a second's share; after that evenly spread.
-        self._burst = max(1.0, min(calls / seconds, calls / 2))
+        # Default: a burst as large as a second's share; after that evenly spread.
+        self._burst = burst or max(1.0, min(calls / seconds, calls / 2))
         self._clock, self._sleep = clock, sleep
         self._lock = threading.Lock()
         self._free_at = 0.0

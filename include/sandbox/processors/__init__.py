@@ -16,8 +16,13 @@ from include.sandbox.processes import ProcessTable, Running, free_port, responds
 
 HOST = "127.0.0.1"
 SENDGRID = "sendgrid"
+PAYPAL = "paypal"
+PAYPAL_CLIENT = "AZDxjDScFpQtjWTOUtWKbyN_bDt4OgqaF4eYXlewfBP4"
+"""The client id of our app at the stand-in; its secret is the key."""
 MAKERS = {
     SENDGRID: "include.sandbox.processors.sendgrid:SendGrid",
+    PAYPAL: "include.sandbox.processors.paypal:PayPal",
+    "plausible": "include.sandbox.processors.plausible:Plausible",
 }
 """Each stand-in by name: ``module:class``, made with the world's folder and the key that it takes."""
 KEY_VARIABLE = "STAND_IN_KEY_"
@@ -40,9 +45,13 @@ def start_processors(
     return process, {name: f"http://{HOST}:{port}" for name, port in ports.items()}
 
 
+LOGINS = {PAYPAL: PAYPAL_CLIENT}
+"""Who logs in, where the key alone does not say it."""
+
+
 def new_key(name: str) -> str:
     """A key that looks like those of the processor."""
-    prefix = {SENDGRID: "SG.", "stripe": "rk_test_"}.get(name, "")
+    prefix = {SENDGRID: "SG.", "stripe": "rk_test_", PAYPAL: "E"}.get(name, "")
     return prefix + secrets.token_urlsafe(32)
 
 
