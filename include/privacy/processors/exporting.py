@@ -37,16 +37,18 @@ class _Opened:
         self._processor, self._mapped, self._portable = processor, mapped, portable
         self._members = enumerate(cohort.members(), start=1)
         self._page: dict[int, Exported] = {}
+        self._asked = 0
 
     def of(self, ordinal: int, member: Member) -> Iterator[Extract]:
         """What the person has there. People may be passed over, but not gone back to."""
-        while ordinal not in self._page:
-            page = list(islice(self._members, ASKED_AT_ONCE))
-            if not page:
-                raise ProcessorUnavailableError(f"{self._processor.name}: no answer about person {ordinal}")
+        while ordinal > self._asked and (page := list(islice(self._members, ASKED_AT_ONCE))):
             people = [person_of(str(n), each, self._mapped) for n, each in page]
             self._page = {int(e.reference): e for e in self._processor.export(people)}
-        exported = self._page.pop(ordinal)
+            self._asked = page[-1][0]
+        exported = self._page.pop(ordinal, None)
+        if exported is None:
+            # A part is not the whole: this archive waits, those of the others do not.
+            raise ProcessorUnavailableError(f"{self._processor.name} refused to answer about one person")
         for name, records in exported.collections.items():
             described = self._mapped.collections.get(name, ProcessorCollection(title=name.replace("_", " ")))
             if records and (described.portable or not self._portable):
