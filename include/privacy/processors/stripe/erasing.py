@@ -64,7 +64,8 @@ class Erasure:
         for customer in found:
             wind_down(self._calls, person, customer["id"], wound)
         # Before anything is destroyed: Stripe hides from us what it has redacted.
-        archive(self._invoices, wound.invoices, self._keeps.get("invoice"), as_of)
+        documents = [*wound.invoices, *wound.credit_notes]
+        archive(self._invoices, documents, self._keeps.get("invoice"), as_of)
         memo = self._noted(person, [c["id"] for c in found], wound, as_of)
         waiting = self._in_the_way(wound.charges, as_of)
         if wound.moving:
@@ -134,11 +135,12 @@ class Erasure:
             if counts.get(kind):
                 redaction = kind.startswith("identity") or redacted
                 after.append(ObjectOutcome(kind, State.redacted if redaction else State.erased, counts[kind]))
-        issued = [d for i in wound.invoices if (d := issued_at(i))]
-        by_hand = ObjectOutcome("invoice", State.manual, code="copy_at_stripe")
-        rest = ObjectOutcome("invoice", State.redacted) if redacted else by_hand
+        by_hand = ObjectOutcome("", State.manual, code="copy_at_stripe")
+        rest = ObjectOutcome("", State.redacted) if redacted else by_hand
         keep = self._keeps.get("invoice")
-        after += kept("invoice", issued, keep, as_of).outcomes(keep, rest)
+        for kind, documents in (("invoice", wound.invoices), ("credit_note", wound.credit_notes)):
+            issued = [d for i in documents if (d := issued_at(i))]
+            after += kept(kind, issued, keep, as_of).outcomes(keep, replace(rest, kind=kind))
         if wound.charges and redacted:
             after.append(ObjectOutcome("charge", State.redacted, len(wound.charges)))
         elif wound.charges:

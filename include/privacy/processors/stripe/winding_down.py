@@ -32,6 +32,7 @@ class WoundDown:
 
     counts: Counter[str] = field(default_factory=Counter)
     invoices: list[Json] = field(default_factory=list)
+    credit_notes: list[Json] = field(default_factory=list)
     charges: list[Json] = field(default_factory=list)
     moving: int = 0
     sessions: list[str] = field(default_factory=list)
@@ -44,7 +45,8 @@ def wind_down(calls: Calls, person: Person, customer_id: str, into: WoundDown) -
     # Invoices come before intents: an invoice's own intent ends only with it.
     for invoice in listed(calls, "invoices", customer_id):
         if ended := _end_invoice(calls, person, invoice):
-            into.invoices.append(ended)
+            into.invoices.append(_whole(calls, ended))
+    into.credit_notes += listed(calls, "credit_notes", customer_id)
     for session in listed(calls, "checkout_sessions", customer_id):
         counts["checkout.session"] += 1
         if session["status"] == "open":
@@ -152,6 +154,15 @@ def _end_invoice(calls: Calls, person: Person, invoice: Json) -> Json | None:
     if invoice["status"] == "open":
         return calls.post(f"{path}/void", person, "void")
     return invoice
+
+
+def _whole(calls: Calls, invoice: Json) -> Json:
+    """With all of its lines: a list of invoices shows the first ten of each."""
+    lines = invoice.get("lines") or {}
+    if not lines.get("has_more"):
+        return invoice
+    every = list(calls.pages(f"/v1/invoices/{invoice['id']}/lines"))
+    return {**invoice, "lines": {**lines, "data": every, "has_more": False}}
 
 
 def _is_redacted(session: Mapping[str, Any]) -> bool:
