@@ -1,4 +1,4 @@
-"""A Stripe account to test against: people with everything that one may have there, and an adapter in a hurry."""
+"""A Stripe account to test against: people with everything one may have there, and an adapter in a hurry."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,7 @@ class Account:
         }
 
 
+@lru_cache
 def shipped() -> ProcessorMap:
     """The map in config/processors/stripe.yaml."""
     return load_config().processors["stripe"]

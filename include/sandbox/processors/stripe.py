@@ -172,6 +172,7 @@ class Stripe:
         self, place: str, object_id: str | None, more: str | None, request: Request, preview: bool
     ) -> Json:
         collection = _PLACES[place]
+        self.jobs.move_all()
         if object_id is None:
             found = self._listed(collection, request.query)
             page = paged(found, request.query, request.path)
@@ -187,6 +188,8 @@ class Stripe:
             return paged(mine, request.query, request.path)
         if more:
             raise BadRequestError("Unrecognized request URL", status=404)
+        if collection == "redaction_jobs":
+            return self.jobs.look(thing)
         return self._shown(collection, thing, preview)
 
     def _listed(self, collection: str, query: Any) -> list[Json]:
@@ -200,8 +203,6 @@ class Stripe:
         return self.store.newest_first(found)
 
     def _shown(self, collection: str, thing: Json, preview: bool) -> Json:
-        if collection == "redaction_jobs":
-            return self.jobs.look(thing)
         if collection == "customers" and preview and not thing.get("deleted"):
             redacted = thing["id"] in self.store.redacted
             return thing | {"redaction": {"status": "redacted"} if redacted else None}

@@ -189,6 +189,14 @@ def _unreadable(error: stripe.StripeError) -> bool:
     return isinstance(error, stripe.APIError) and 200 <= (error.http_status or 0) < 300
 
 
+def _code(error: stripe.StripeError) -> str | None:
+    """Stripe's word for it; the library takes it out of the documents of some statuses only."""
+    document = error.json_body
+    told = document.get("error") if isinstance(document, dict) else None
+    code = told.get("code") if isinstance(told, dict) else None
+    return code if isinstance(code, str) else None
+
+
 def _told(method: str, error: stripe.StripeError) -> Exception:
     status = error.http_status or 0
     if status in (401, 403):
@@ -204,4 +212,4 @@ def _told(method: str, error: stripe.StripeError) -> Exception:
         return ProcessorUnavailableError(f"stripe answers {status}; the next run asks again")
     if 300 <= status < 400:
         return ProcessorRefusedError(f"stripe answered {status}: check endpoint_url")
-    return CallRefusedError(status, str(error.code or f"http_{status}"))
+    return CallRefusedError(status, _code(error) or f"http_{status}")

@@ -68,7 +68,8 @@ def is_gone(customer: Mapping[str, Any]) -> bool:
 def listed(calls: Calls, collection: str, customer_id: str) -> list[dict[str, Any]]:
     """All objects of one collection; none where a customer that is gone has no such list."""
     path, more = LISTS[collection]
-    if "{customer}" in path:
+    nested = "{customer}" in path
+    if nested:
         path, whose = path.format(customer=customer_id), {}
     else:
         field = "related_customer" if collection == "verification_sessions" else "customer"
@@ -76,7 +77,7 @@ def listed(calls: Calls, collection: str, customer_id: str) -> list[dict[str, An
     try:
         return list(calls.pages(path, **whose, **more))
     except CallRefusedError as error:
-        if error.missing:
+        if error.missing and nested:
             return []
         raise
 

@@ -104,10 +104,7 @@ class Redaction:
         path = f"{JOBS}/{job['id']}"
         codes = {e["code"] for e in self._calls.pages(f"{path}/validation_errors", version=self._version)}
         if LOCKED in codes:
-            other = self._other(job)
-            if other is not None:
-                self.cancel(person, job)
-                return Step({**job, "id": other, "validated": 0}, "pending", LOCKED)
+            self._give_up_others(person, job)
             return self._validate(person, job, LOCKED)
         if TOO_MANY in codes:
             self.cancel(person, job)
@@ -136,11 +133,13 @@ class Redaction:
             if error.status not in (400, 404, 409):
                 raise
 
-    def _other(self, job: Job) -> str | None:
-        """The job, not this one and not over, that has the same customers: ours, from a try that crashed."""
+    def _give_up_others(self, person: Person, job: Job) -> None:
+        """Cancel the jobs of tries that crashed before their ids were on record: for the same customers.
+
+        One that runs already, or is somebody else's, is waited for.
+        """
         wanted = set(job["customers"])
         for other in self._calls.pages(JOBS, version=self._version):
-            mine = set((other.get("objects") or {}).get("customers") or ())
-            if other["id"] != job["id"] and mine == wanted and other["status"] != "canceled":
-                return str(other["id"])
-        return None
+            theirs = set((other.get("objects") or {}).get("customers") or ())
+            if other["id"] != job["id"] and theirs == wanted and other["status"] in ("ready", "failed"):
+                self.cancel(person, other)
