@@ -52,7 +52,7 @@ class Account:
 
     def connect(self, **settings: Any) -> Processor:
         """A new adapter, as a new task has one: it gives up after half a second, and does not pause."""
-        values = shipped().settings | {"timeout_seconds": 0.3, "at_once": 4} | settings
+        values = shipped().settings | {"timeout_seconds": 0.25, "at_once": 4} | settings
         return connect(
             shipped().model_copy(update={"settings": values}),
             ConnectionInfo("stripe", "generic", password=KEY),

@@ -19,7 +19,6 @@ POSITIONS: dict[str, list[dict[str, Any]]] = {
     "erase": [
         {"method": "GET", "path": "/v1/customers$"},
         {"method": "DELETE", "path": "/v1/subscriptions"},
-        {"method": "POST", "path": "/void"},
         {"method": "POST", "path": "/detach"},
         {"method": "POST", "path": "/redaction_jobs$"},
         {"method": "POST", "path": "/run"},
@@ -28,14 +27,12 @@ POSITIONS: dict[str, list[dict[str, Any]]] = {
     "delete": [
         {"method": "POST", "path": "/v1/customers/cus_1$"},
         {"method": "DELETE", "path": "/v1/customers/cus_1$"},
-        {"method": "DELETE", "path": "tax_ids"},
     ],
     "rectify": [
         {"method": "POST", "path": "/v1/payment_methods/pm_1$"},
         {"method": "POST", "path": "/v1/customers/cus_1$"},
-        {"method": "GET", "path": "/v1/invoices"},
     ],
-    "object": [{"method": "GET"}, {"method": "POST", "path": "/v1/customers/cus_1$"}],
+    "object": [{"method": "POST", "path": "/v1/customers/cus_1$"}],
     "restrict": [{"method": "GET"}, {"method": "POST", "path": "/v1/customers/cus_1$"}],
 }
 
@@ -57,13 +54,14 @@ def test_whatever_fails_the_right_is_carried_out_once_and_for_nobody_else(
     action: Action = "erase" if right == "delete" else right  # type: ignore[assignment] # the keys are actions
     other = stripe.about("cus_2")
     first = {k: len(v) for k, v in stripe.about("cus_1").items()}
+    adapter = stripe.connect()
     for n, where in enumerate(POSITIONS[right]):
         if n:
             _anew(stripe)
         stripe.standing.control.clear_faults()
         stripe.standing.control.fail(**FAULTS[fault], **where)
         reports = carry_out(
-            stripe.connect(),
+            adapter,
             action,
             [person(1)],
             as_of=AS_OF,
