@@ -77,7 +77,8 @@ def people(count: int) -> list[dict[str, Any]]:
     ]
     return [
         {
-            "account_id": n, "email": f"p{n}@mail.example", "full_name": f"P {n}", "invoices": invoices[: n % 3],
+            "account_id": n, "email": f"p{n}@mail.example", "full_name": f"P {n}",
+            "invoices": invoices[: n % 3],
             "created_at": "2024-01-01T00:00:00+00:00", "stripe_customer_id": f"cus_{n}" if n % 4 else None,
             "subscription": {"id": "s", "active": bool(n % 2)} if n % 5 else None,
         }
@@ -100,7 +101,7 @@ def test_the_stand_in_knows_who_pays_the_same_at_every_seed(stripe: Account) -> 
     assert {i["status"] for i in first["invoices"]} == {"paid", "open"}
 
 
-def test_the_stand_in_refuses_a_wrong_key_settings_it_does_not_know_and_too_many_calls(
+def test_the_stand_in_refuses_a_wrong_key_unknown_settings_and_too_many_calls(
     stripe: Account,
 ) -> None:
     from include.sandbox.processors.exchange import Request
