@@ -10,6 +10,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import pytest
+import stripe
+
 from include.privacy.connections import ConnectionInfo
 from include.privacy.policy.loading import load_config
 from include.privacy.policy.processors import ProcessorMap
@@ -82,7 +85,10 @@ def shipped() -> ProcessorMap:
 @contextmanager
 def account(folder: Path, **settings: Any) -> Iterator[Account]:
     """An empty account whose clock says :data:`AS_OF`."""
-    with standing("stripe", folder, KEY) as running:
+    with standing("stripe", folder, KEY) as running, pytest.MonkeyPatch.context() as patch:
+        # The library waits between its tries; what is tested here does not.
+        patch.setattr(stripe.HTTPClient, "INITIAL_DELAY", 0.0)
+        patch.setattr(stripe.HTTPClient, "MAX_DELAY", 0.0)
         running.stand_in.now = lambda: NOW + running.stand_in._ahead
         running.stand_in.jobs._now = running.stand_in.now
         if settings:

@@ -14,6 +14,7 @@ import pytest
 from include.privacy.processors.advancing import Work, advance
 from include.privacy.processors.protocol import ObjectOutcome, Report, State
 from include.privacy.processors.stripe.holdings import LISTS
+from include.privacy.stores.objects.model import BucketError
 from include.sandbox.processors import stripe_objects as objects
 from include.sandbox.processors.stripe_store import DAY
 from tests.processors.matrix import carry_out
@@ -136,6 +137,28 @@ def test_without_redaction_jobs_the_customer_is_scrubbed_and_deleted_and_the_res
     (scrubbed,) = (r.body for r in said if r.method == "POST")
     assert b"email=erased%40example.invalid" in scrubbed and b"metadata[account_id]=" in scrubbed
     assert [r.method for r in said][-2:] == ["POST", "DELETE"]
+
+
+def test_a_debt_is_given_up_or_written_off_as_the_settings_say(stripe: Account) -> None:
+    add(stripe.store, 1)
+    carry_out(stripe.connect(open_invoices="uncollectible"), "erase", [person(1)], as_of=AS_OF)
+    assert {i["status"] for i in stripe.about("cus_1")["invoices"]} == {"paid", "uncollectible"}
+    assert email(1) not in texts(stripe, "cus_1")
+
+
+@pytest.mark.parametrize("redaction", [True, False])
+def test_nothing_is_erased_as_long_as_the_invoices_cannot_be_stored(stripe: Account, redaction: bool) -> None:
+    stripe.standing.control.configure(redaction=redaction)
+    add(stripe.store, 1)
+
+    def full(*_: Any) -> bool:
+        raise BucketError("the bucket is gone")
+
+    stripe.invoices.put = full  # type: ignore[method-assign] # the bucket of this test is gone
+    with pytest.raises(BucketError):
+        list(stripe.connect().erase([person(1)], as_of=AS_OF))
+    assert stripe.about("cus_1")["customers"][0]["email"] == email(1)
+    assert not stripe.state()["redaction_jobs"] and not stripe.state()["redacted"]
 
 
 def test_what_must_not_be_kept_any_longer_is_not_archived(stripe: Account) -> None:

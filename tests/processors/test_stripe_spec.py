@@ -56,6 +56,8 @@ def _everything(stripe: Account) -> None:
     carry_out(adapter, "restrict", [person(5)], as_of=AS_OF)
     stripe.standing.control.configure(inject={"cus_5": ["invalid_state"], "cus_6": ["locked_by_other_job"]})
     carry_out(adapter, "erase", [person(n) for n in (1, 2, 4, 5, 6)], as_of=AS_OF, calls=6)
+    add(stripe.store, 7)
+    carry_out(stripe.connect(open_invoices="uncollectible"), "erase", [person(7)], as_of=AS_OF)
     stripe.standing.control.configure(redaction=False, inject={})
     carry_out(stripe.connect(), "erase", [person(3)], as_of=AS_OF)
 

@@ -253,12 +253,8 @@ class Stripe:
             if status not in _OPEN_INTENTS:
                 raise BadRequestError("You cannot cancel this intent", code=f"{place[:-1]}_unexpected_state")
             thing["status"] = "canceled"
-        elif place == "invoices" and action == "void":
-            if status not in ("open", "uncollectible", "draft"):
-                raise BadRequestError("You can only void open invoices", code="invoice_not_editable")
-            thing["status"] = "void"
-            thing["status_transitions"]["voided_at"] = now
-            thing["status_transitions"]["finalized_at"] = thing["status_transitions"]["finalized_at"] or now
+        elif place == "invoices":
+            _end_invoice(thing, action, now)
         elif place == "checkout/sessions" and action == "expire":
             if status != "open":
                 raise BadRequestError("Only open sessions can be expired")
@@ -302,3 +298,13 @@ def _in_short(invoice: Json) -> Json:
     return invoice | {
         "lines": lines | {"data": lines["data"][:10], "has_more": len(lines["data"]) > 10},
     }
+
+
+def _end_invoice(invoice: Json, action: str, now: int) -> None:
+    allowed = {"void": ("open", "uncollectible", "draft"), "mark_uncollectible": ("open",)}
+    if invoice["status"] not in allowed.get(action, ()):
+        raise BadRequestError(f"You cannot {action} this invoice", code="invoice_not_editable")
+    moments = invoice["status_transitions"]
+    invoice["status"] = "void" if action == "void" else "uncollectible"
+    moments["voided_at" if action == "void" else "marked_uncollectible_at"] = now
+    moments["finalized_at"] = moments["finalized_at"] or now

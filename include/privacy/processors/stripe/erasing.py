@@ -62,7 +62,7 @@ class Erasure:
             return self._gone(person, found, as_of)
         wound = WoundDown()
         for customer in found:
-            wind_down(self._calls, person, customer["id"], wound)
+            self._wind_down(person, customer["id"], wound)
         # Before anything is destroyed: Stripe hides from us what it has redacted.
         documents = [*wound.invoices, *wound.credit_notes]
         archive(self._invoices, documents, self._keeps.get("invoice"), as_of)
@@ -100,6 +100,9 @@ class Erasure:
     @property
     def _look_again(self) -> timedelta:
         return timedelta(hours=self._settings.dispute_look_again_hours)
+
+    def _wind_down(self, person: Person, customer_id: str, into: WoundDown) -> None:
+        wind_down(self._calls, person, customer_id, into, open_invoices=self._settings.open_invoices)
 
     def _in_the_way(self, charges: Iterable[Mapping[str, Any]], as_of: datetime) -> list[ObjectOutcome]:
         young = timedelta(days=self._settings.young_days) if self._version else None
@@ -177,7 +180,7 @@ class Erasure:
 
     def _repair(self, person: Person, ids: Iterable[str]) -> None:
         for customer in ids:
-            wind_down(self._calls, person, customer, WoundDown())
+            self._wind_down(person, customer, WoundDown())
 
     def _jobs(self, person: Person, as_of: datetime) -> Report:
         steps = [

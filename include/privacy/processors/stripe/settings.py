@@ -19,7 +19,9 @@ class Settings(BaseModel):
     ``young_days``: how old a transaction must be before Stripe redacts it
     (https://docs.stripe.com/privacy/deletion-requests). ``dispute_look_again_hours``: how often an
     open dispute is looked at. ``calls_per_second``: Stripe allows 100 in live mode, 25 in test mode, where
-    ``test_calls_per_second`` applies. ``flag``: the key of a customer's metadata that says *restricted*.
+    ``test_calls_per_second`` applies. ``open_invoices``: what becomes of a debt when the person is
+    erased, since only what is settled can be redacted: given up, or written off and kept in the books.
+    ``flag``: the key of a customer's metadata that says *restricted*.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -29,6 +31,7 @@ class Settings(BaseModel):
     dispute_look_again_hours: Annotated[int, Field(ge=1)] = 24
     calls_per_second: Annotated[int, Field(ge=1)] = 80
     test_calls_per_second: Annotated[int, Field(ge=1)] = 20
+    open_invoices: Literal["void", "uncollectible"] = "void"
     at_once: Annotated[int, Field(ge=1, le=32)] = 8
     timeout_seconds: Annotated[float, Field(gt=0)] = 20.0
     flag: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")] = "processing_restricted"

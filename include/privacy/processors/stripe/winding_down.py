@@ -38,13 +38,16 @@ class WoundDown:
     sessions: list[str] = field(default_factory=list)
 
 
-def wind_down(calls: Calls, person: Person, customer_id: str, into: WoundDown) -> None:
-    """End what can end of one customer. Raises what :class:`Calls` raises."""
+def wind_down(calls: Calls, person: Person, customer_id: str, into: WoundDown, *, open_invoices: str) -> None:
+    """End what can end of one customer; ``open_invoices``: see :class:`.settings.Settings`.
+
+    Raises what :class:`Calls` raises.
+    """
     counts = into.counts
     end_subscriptions(calls, customer_id, counts)
     # Invoices come before intents: an invoice's own intent ends only with it.
     for invoice in listed(calls, "invoices", customer_id):
-        if ended := _end_invoice(calls, person, invoice):
+        if ended := _end_invoice(calls, person, invoice, open_invoices):
             into.invoices.append(_whole(calls, ended))
     into.credit_notes += listed(calls, "credit_notes", customer_id)
     for session in listed(calls, "checkout_sessions", customer_id):
@@ -138,7 +141,7 @@ def flag(calls: Calls, person: Person, customer: Mapping[str, Any], key: str) ->
         calls.post(f"/v1/customers/{customer['id']}", person, "flag", metadata={key: "1"})
 
 
-def _end_invoice(calls: Calls, person: Person, invoice: Json) -> Json | None:
+def _end_invoice(calls: Calls, person: Person, invoice: Json, open_invoices: str) -> Json | None:
     """The invoice as it is after its end; none when it was a draft and is gone."""
     path = f"/v1/invoices/{invoice['id']}"
     if invoice["status"] == "draft":
@@ -152,7 +155,8 @@ def _end_invoice(calls: Calls, person: Person, invoice: Json) -> Json | None:
         # A subscription's draft cannot be deleted.
         return calls.post(f"{path}/void", person, "void")
     if invoice["status"] == "open":
-        return calls.post(f"{path}/void", person, "void")
+        action = "void" if open_invoices == "void" else "mark_uncollectible"
+        return calls.post(f"{path}/{action}", person, action)
     return invoice
 
 
