@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -279,3 +280,22 @@ def _bare(number: int) -> dict[str, Any]:
     from include.sandbox.processors import stripe_objects as objects
 
     return objects.customer(f"cus_{number}", f"Name{number}", email(number), NOW - 10_000_000, {})
+
+
+def test_two_copies_of_a_task_at_once_redact_each_person_once(stripe: Account) -> None:
+    people = [person(n) for n in range(8)]
+    for n in range(8):
+        add(stripe.store, n)
+    copies = [
+        threading.Thread(target=carry_out, args=(stripe.connect(), "erase", people), kwargs={"as_of": AS_OF})
+        for _ in range(2)
+    ]
+    for copy in copies:
+        copy.start()
+    for copy in copies:
+        copy.join()
+    state = stripe.state()
+    assert "mail.example" not in json.dumps(state)
+    done = [j["objects"]["customers"][0] for j in state["redaction_jobs"] if j["status"] == "succeeded"]
+    assert sorted(done) == [f"cus_{n}" for n in range(8)]
+    assert len(stripe.invoices.stored) == 24
