@@ -10,7 +10,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 from urllib.parse import quote, urlencode
 
 from include.privacy.connections import (
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from include.privacy.processors.protocol import Processor
     from include.privacy.stores.archive_bucket import ArchiveBucket
     from include.privacy.stores.doorbell import Doorbell
+    from include.privacy.stores.invoice_archive import InvoiceBucket
     from include.privacy.stores.postbox import Postbox
     from include.privacy.stores.postgres import PostgresStore
     from include.privacy.stores.protocol import ExportStore
@@ -112,21 +113,37 @@ class Runtime:
 
     def archives(self) -> ArchiveBucket:
         """The bucket for archives. Its connection's extra names the KMS key (``kms_key_id``)."""
-        from include.privacy.policy.bucket_map import BucketMap
         from include.privacy.stores.archive_bucket import ArchiveBucket
 
-        mapped = next((s for s in self.stores() if isinstance(s, BucketMap) and s.archives), None)
+        mapped, key = self._written_by_us("answers")
+        return cast(
+            "ArchiveBucket",
+            self._once("archives", lambda: ArchiveBucket(mapped, self._s3(mapped.connection), key)),
+        )
+
+    def invoices(self) -> InvoiceBucket:
+        """Where invoices go that tax law wants, before a processor's copy is erased."""
+        from include.privacy.stores.invoice_archive import InvoiceBucket
+
+        mapped, key = self._written_by_us("invoices")
+        return cast(
+            "InvoiceBucket",
+            self._once("invoices", lambda: InvoiceBucket(mapped, self._s3(mapped.connection), key)),
+        )
+
+    def _written_by_us(self, holds: Literal["answers", "invoices"]) -> tuple[BucketMap, str]:
+        from include.privacy.policy.bucket_map import BucketMap
+
+        buckets = (s for s in self.stores() if isinstance(s, BucketMap))
+        mapped = next((b for b in buckets if b.archive(holds)), None)
         if mapped is None:
-            raise LookupError("no bucket of the data map has `archives:`; map one (config/data_map/)")
+            raise LookupError(f"no bucket of the data map has `archives:` that hold {holds}; map one")
         key = self.connection(mapped.connection).extra.get("kms_key_id")
         if not key:
             raise UnusableConnectionError(
                 f"connection {mapped.connection!r}: extra needs kms_key_id, the id, ARN or alias of a KMS key"
             )
-        return cast(
-            "ArchiveBucket",
-            self._once("archives", lambda: ArchiveBucket(mapped, self._s3(mapped.connection), str(key))),
-        )
+        return mapped, str(key)
 
     def transmission_key(self) -> tuple[Ed25519PrivateKey, str]:
         """The key that signs archives sent to another service, and its id (Art. 20(2) GDPR)."""
@@ -150,8 +167,12 @@ class Runtime:
         )
 
     def processor(self, name: str) -> Processor:
-        """The adapter of a processor: ``connect`` of the module of its name."""
+        """The adapter of a processor: ``connect`` of the module of its name.
+
+        A ``connect`` that takes ``invoices`` gets the store for those that outlive the processor's copy.
+        """
         from importlib import import_module
+        from inspect import signature
 
         mapped = self.config().processors.get(name)
         if mapped is None:
@@ -160,8 +181,9 @@ class Runtime:
         def make() -> Processor:
             module = import_module(f"include.privacy.processors.{mapped.processor}")
             info = self.connection(mapped.connection)
+            own = {"invoices": self.invoices()} if "invoices" in signature(module.connect).parameters else {}
             try:
-                made: Processor = module.connect(mapped, info, safe_endpoint(info))
+                made: Processor = module.connect(mapped, info, safe_endpoint(info), **own)
             except ValueError as error:
                 raise UnusableConnectionError(f"connection {mapped.connection!r}: {error}") from None
             return made

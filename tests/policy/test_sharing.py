@@ -150,6 +150,32 @@ def test_archives_that_nothing_expires_are_a_problem(tmp_path: Path) -> None:
         load_config(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"holds": "invoices"}, "must be the day of issue"),
+        ({"holds": "invoices", "key_date": "answers/%Y/"}, "must be the day of issue"),
+        ({"key_date": "answers/%Y-%m-%d/"}, "means nothing"),
+    ],
+)
+def test_invoices_have_the_day_of_issue_in_their_keys_and_answers_have_none(
+    tmp_path: Path, changes: dict[str, str], message: str
+) -> None:
+    value = _archives()
+    value["archives"][0] |= changes
+    configs.write(tmp_path, policy_value=_policy(), archive_value=value)
+    with pytest.raises(ConfigError, match=message):
+        load_config(tmp_path)
+
+
+def test_two_prefixes_for_the_same_are_a_problem(tmp_path: Path) -> None:
+    value = _archives()
+    value["archives"].append({**value["archives"][0], "prefix": "more/"})
+    configs.write(tmp_path, policy_value=_policy(), archive_value=value)
+    with pytest.raises(ConfigError, match="another prefix holds answers"):
+        load_config(tmp_path)
+
+
 def test_archives_in_google_cloud_are_refused(tmp_path: Path) -> None:
     configs.write(tmp_path, policy_value=_policy(), archive_value=_archives(kind="gcs"))
     with pytest.raises(ConfigError, match="archives lie in S3"):

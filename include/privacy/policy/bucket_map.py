@@ -43,28 +43,29 @@ class BackupPrefix(MapModel):
 
 
 class ArchivePrefix(MapModel):
-    """Archives that answer access and portability requests: expire as a whole, by their LastModified."""
+    """What we write ourselves, object by object: it expires as a whole.
+
+    ``holds``: ``answers`` to access and portability requests, by their LastModified; ``invoices`` that tax
+    law wants when a processor's copy is erased, by the day of issue in their key (``key_date``).
+    """
 
     prefix: Annotated[str, Field(pattern=r"^([A-Za-z0-9._-]+/)+$")]
+    holds: Literal["answers", "invoices"] = "answers"
+    key_date: str | None = None
     lifecycle: Literal["manage", "audit"] = "audit"
     category: str = "user"
     purposes: tuple[str, ...] = ()
     description: str = ""
 
     @property
-    def captured_at(self) -> tuple[Literal["last_modified"], ...]:
-        """We write them ourselves and nobody copies them: the store's own time is the right one."""
-        return ("last_modified",)
+    def captured_at(self) -> tuple[Literal["key", "last_modified"], ...]:
+        """Nobody copies them: where the key has no date, the store's own time is the right one."""
+        return ("key", "last_modified") if self.key_date else ("last_modified",)
 
     @property
     def manifest(self) -> str:
         """None: each archive is one object."""
         return ""
-
-    @property
-    def key_date(self) -> None:
-        """None: keys say nothing."""
-        return
 
 
 AgedPrefix = BackupPrefix | ArchivePrefix
@@ -81,6 +82,10 @@ class BucketMap(MapModel):
     content: tuple[ContentPrefix, ...] = ()
     backups: tuple[BackupPrefix, ...] = ()
     archives: tuple[ArchivePrefix, ...] = ()
+
+    def archive(self, holds: Literal["answers", "invoices"]) -> ArchivePrefix | None:
+        """The prefix for what we write of that kind."""
+        return next((a for a in self.archives if a.holds == holds), None)
 
     @property
     def aged(self) -> tuple[AgedPrefix, ...]:

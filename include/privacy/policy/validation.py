@@ -116,10 +116,24 @@ def _bucket_problems(bucket: BucketMap, document: Document) -> Iterator[Problem]
             yield document.problem(
                 ("content", index, "purposes"), "is empty", "say what the objects are kept for"
             )
+    yield from _archive_problems(bucket, document)
     for index, backup in enumerate(bucket.backups):
         if backup.key_date is not None and "%" not in backup.key_date:
             yield document.problem(
                 ("backups", index, "key_date"), "holds no date", f"write e.g. {backup.prefix}%Y-%m-%d/"
+            )
+
+
+def _archive_problems(bucket: BucketMap, document: Document) -> Iterator[Problem]:
+    for index, archive in enumerate(bucket.archives):
+        place: Loc = ("archives", index)
+        dated = f"{archive.prefix}%Y-%m-%d/" if archive.holds == "invoices" else None
+        if archive.key_date != dated:
+            what = "must be the day of issue" if dated else "means nothing: keys of answers have no date"
+            yield document.problem((*place, "key_date"), what, f"write {dated}" if dated else "remove it")
+        if archive.holds in [a.holds for a in bucket.archives[:index]]:
+            yield document.problem(
+                (*place, "holds"), f"another prefix holds {archive.holds} already", "keep one of them"
             )
 
 

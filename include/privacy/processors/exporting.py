@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
@@ -10,7 +11,15 @@ from typing import Any
 from include.privacy.planning.exporting import Collection, ExportField, Extract, Records
 from include.privacy.planning.models import Cohort, Member
 from include.privacy.policy.processors import ProcessorCollection, ProcessorMap
-from include.privacy.processors.protocol import Exported, Person, Processor, ProcessorUnavailableError
+from include.privacy.processors.protocol import (
+    Exported,
+    Person,
+    Processor,
+    ProcessorError,
+    ProcessorUnavailableError,
+)
+
+log = logging.getLogger(__name__)
 
 ASKED_AT_ONCE = 100
 """People whose data are asked for together, and lie in memory together."""
@@ -43,7 +52,7 @@ class _Opened:
         """What the person has there. People may be passed over, but not gone back to."""
         while ordinal > self._asked and (page := list(islice(self._members, ASKED_AT_ONCE))):
             people = [person_of(str(n), each, self._mapped) for n, each in page]
-            self._page = {int(e.reference): e for e in self._processor.export(people)}
+            self._page = dict(self._answers(people))
             self._asked = page[-1][0]
         exported = self._page.pop(ordinal, None)
         if exported is None:
@@ -53,6 +62,14 @@ class _Opened:
             described = self._mapped.collections.get(name, ProcessorCollection(title=name.replace("_", " ")))
             if records and (described.portable or not self._portable):
                 yield Records(_collection(self._mapped, name, described, records), records)
+
+    def _answers(self, people: Sequence[Person]) -> Iterator[tuple[int, Exported]]:
+        """What came until the processor failed: whoever is missing is told so one by one."""
+        try:
+            for exported in self._processor.export(people):
+                yield int(exported.reference), exported
+        except ProcessorError as error:
+            log.warning("%s: not every person was answered: %s", self._processor.name, error)
 
 
 def person_of(reference: str, member: Member, mapped: ProcessorMap) -> Person:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from include.privacy.clock import due_at
 from include.privacy.planning.models import Cohort
+from include.privacy.policy.bucket_map import BucketMap
 from include.privacy.policy.policy import ObjectAgeRule
 from include.privacy.runtime import runtime
 
@@ -22,7 +23,7 @@ def residual_until(erased_at: datetime) -> datetime | None:
     """
     latest: datetime | None = None
     for rule in runtime().config().policy.rules:
-        if not isinstance(rule, ObjectAgeRule):
+        if not isinstance(rule, ObjectAgeRule) or _holds_invoices(rule):
             continue
         newest = _newest_capture(rule, erased_at)
         if newest is not None:
@@ -35,6 +36,13 @@ def write_tombstones(cohort: Cohort, erased_at: datetime, until: datetime | None
     """Keyed hashes by which a restored backup can be replayed; they expire with the last backup."""
     if until is not None and cohort.size:
         runtime().ledger().write_tombstones(cohort, until, erased_at)
+
+
+def _holds_invoices(rule: ObjectAgeRule) -> bool:
+    """Invoices are kept on a ground of their own, and nothing is restored from them."""
+    mapped = runtime().config().data_map[rule.store]
+    invoices = mapped.archive("invoices") if isinstance(mapped, BucketMap) else None
+    return invoices is not None and invoices.prefix == rule.prefix
 
 
 def _newest_capture(rule: ObjectAgeRule, erased_at: datetime) -> datetime | None:

@@ -58,10 +58,11 @@ class ArchiveBucket:
     """
 
     def __init__(self, bucket_map: BucketMap, client: S3Client, kms_key_id: str) -> None:
-        if not bucket_map.archives:
+        mapped = bucket_map.archive("answers")
+        if mapped is None:
             raise ValueError(f"store {bucket_map.store!r} has no `archives:` in the data map")
         self.name = bucket_map.store
-        self._prefix = bucket_map.archives[0].prefix
+        self._prefix = mapped.prefix
         self._client, self._key_id = client, kms_key_id
         self._name = bucket_map.bucket
         self._bucket = S3Bucket(client, bucket_map.bucket)

@@ -23,6 +23,7 @@ MAKERS = {
     SENDGRID: "include.sandbox.processors.sendgrid:SendGrid",
     PAYPAL: "include.sandbox.processors.paypal:PayPal",
     "plausible": "include.sandbox.processors.plausible:Plausible",
+    "stripe": "include.sandbox.processors.stripe:Stripe",
 }
 """Each stand-in by name: ``module:class``, made with the world's folder and the key that it takes."""
 KEY_VARIABLE = "STAND_IN_KEY_"
