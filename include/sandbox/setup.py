@@ -29,6 +29,7 @@ from include.sandbox.platform.content import ContentReport, upload_content
 from include.sandbox.platform.seed import SeedReport, create_schema, seed
 from include.sandbox.postgres import DAG_ROLE
 from include.sandbox.processes import SandboxError
+from include.sandbox.processors.seeding import seed_processors
 from include.sandbox.verify import Stores
 from include.sandbox.world import ROOT, World, stop_world
 
@@ -78,6 +79,8 @@ def fill(world: World, say: Say, people: int, as_of: datetime) -> Platform:
     seeded = seed(world.dsn("accounts"), world.dsn("practice"), people=people, as_of=as_of)
     say(f"Uploading what people made; seeded {seeded.people:,} people, {seeded.attempts:,} attempts")
     content = upload_content(s3_client(world.s3_endpoint), CONTENT, world.dsn("accounts"))
+    say("Telling the processors' stand-ins who the people are")
+    seed_processors(world)
     say("Writing real pg_dump backups of many past dates to S3, and their second copy to GCS")
     backups = write_backups(
         world.dsn("accounts"),
