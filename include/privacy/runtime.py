@@ -305,6 +305,14 @@ class Runtime:
         except ValueError as error:
             raise UnusableConnectionError(f"connection {SENDGRID!r}: {error}") from None
 
+    def close(self) -> None:
+        """Close what holds connections; what is asked for afterwards is made anew."""
+        with self._lock:
+            made, self._made = list(self._made.values()), {}
+        for each in made:
+            if callable(close := getattr(each, "close", None)):
+                close()
+
     def _once(self, key: object, make: Callable[[], Any]) -> Any:
         with self._lock:
             if key not in self._made:

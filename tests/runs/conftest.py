@@ -271,7 +271,7 @@ def estate(
     ):
         whole = request.node.get_closest_marker("whole_dag") is not None
         yield Estate(platform, world, ledger, airflow, whole=whole)
-        rt.ledger().close()
+        rt.close()
     world.postgres.drop_database(name)
 
 

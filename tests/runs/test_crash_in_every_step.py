@@ -81,6 +81,7 @@ def test_every_task_of_a_right_may_die_and_the_request_is_answered_once(estate: 
     external = estate.ask(ASKER, right, details=DETAILS.get(right))
     assert estate.run("intake_subject_requests").state == "success"
     run(estate, f"fulfil_{right}_requests")
+    estate.settle()
 
     row = estate.ledger.find_request(external)
     assert row.closed_at is not None and row.state.startswith("completed")
