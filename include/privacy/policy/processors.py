@@ -88,7 +88,7 @@ def processor_problems(
     processors: Iterable[MappedProcessor], policy: Policy | None, stores: Iterable[Any] | None
 ) -> Iterator[Problem]:
     """What does not hold together: names given twice, identifiers, purposes and promises nobody knows."""
-    seen: dict[str, str] = Field(default_factory=dict)
+    seen: dict[str, str] = {}
     databases = [s for s in stores or () if isinstance(s, DatabaseMap)]
     known = {c.identifier for s in databases for t in s.tables.values() for c in t.columns.values()}
     names = {s.store for s in stores or ()}
