@@ -31,6 +31,7 @@ class Contacts:
     def __init__(self, account: Account) -> None:
         self._account = account
         self._contacts: dict[str, dict[str, Any]] = {}
+        self._owners: dict[tuple[str, str], str] = {}
         self.custom_fields = {"w1": "level"}
 
     def describe(self) -> list[dict[str, Any]]:
@@ -56,7 +57,8 @@ class Contacts:
     def put(self, contact: dict[str, Any], list_ids: list[str]) -> str | None:
         """Create or update; ``None`` when the identifiers do not fit. What is left out stays as it was."""
         given = {k: contact[k].lower() if k == "email" else contact[k] for k in IDENTIFIERS if contact.get(k)}
-        same = [c for c in self._contacts.values() if any(c.get(k) == v for k, v in given.items())]
+        owners = {self._owners.get(each) for each in given.items()} & self._contacts.keys()
+        same = [self._contacts[owner] for owner in owners if owner]
         if not given or len(same) > 1:
             return None
         now = self._account.now().strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -69,6 +71,7 @@ class Contacts:
         kept["list_ids"] = list(dict.fromkeys([*kept["list_ids"], *list_ids]))
         kept["updated_at"] = now
         self._contacts[kept["id"]] = kept
+        self._owners |= dict.fromkeys(given.items(), kept["id"])
         return "updated_count" if same else "created_count"
 
     def _new(self, name: str, now: str) -> dict[str, Any]:
