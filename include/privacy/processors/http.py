@@ -85,8 +85,11 @@ class Api:
         form: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         repeatable: bool | None = None,
+        forbidden: bool = False,
     ) -> Answer:
         """Make one call; returns every answer below 500 but 401, 403 and 429.
+
+        ``forbidden``: a 403 is an answer too (a feature that the account does not have).
 
         ``repeatable``: whether making it twice does no harm; default: every method but POST and PATCH. 429
         is waited for and repeated in any case, since nothing was done. Raises
@@ -128,7 +131,7 @@ class Api:
                 renewed = True
                 self._renew()
                 continue
-            if status in (401, 403):
+            if status == 401 or (status == 403 and not forbidden):
                 raise ProcessorRefusedError(
                     f"{self.name} refuses our key ({status}); check the password of its connection, and "
                     "the key's scopes in docs/OPERATIONS.md"

@@ -18,6 +18,7 @@ HOST = "127.0.0.1"
 SENDGRID = "sendgrid"
 MAKERS = {
     SENDGRID: "include.sandbox.processors.sendgrid:SendGrid",
+    "postmark": "include.sandbox.processors.postmark:Postmark",
 }
 """Each stand-in by name: ``module:class``, made with the world's folder and the key that it takes."""
 KEY_VARIABLE = "STAND_IN_KEY_"
