@@ -1,4 +1,4 @@
-"""One step further for each person at one processor: begin, go on with what is pending, see if it is done."""
+"""One step further for each person at a processor: begin, go on, see whether it is done."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -168,6 +169,12 @@ def tls_context(base_url: str) -> ssl.SSLContext:
     parts = urlsplit(base_url)
     if parts.scheme != "https" and not _is_loopback(parts.hostname or ""):
         raise ValueError("endpoint_url must be https:// unless it is http:// on a loopback address")
+    return _context()
+
+
+@cache
+def _context() -> ssl.SSLContext:
+    """One for all clients: reading the authorities takes longer than most calls."""
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     return context

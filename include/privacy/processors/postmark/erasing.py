@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from include.privacy.policy.processors import ProcessorMap
+from include.privacy.processors.answers import value
 from include.privacy.processors.pacing import spread
 from include.privacy.processors.postmark.calls import PostmarkCalls, code, expect
 from include.privacy.processors.postmark.messages import Messages
@@ -84,7 +85,7 @@ class Erasure:
             if answer.status == 422:
                 refused.append(f"postmark_{code(answer)}")
             else:
-                removals.append(int(expect(answer)["ID"]))
+                removals.append(value(expect(answer), "ID", int))
         return removals, refused
 
     def _outcomes(
@@ -131,7 +132,7 @@ class Erasure:
     def _done(self, number: int) -> bool:
         """A removal that Postmark has forgotten is done as far as it can say; the probe looks for itself."""
         answer = self._calls.removal(number)
-        return answer.status in (403, 404, 422) or expect(answer)["Status"] == "Done"
+        return answer.status in (403, 404, 422) or value(expect(answer), "Status", str) == "Done"
 
     def _wait(self, reference: str, own: Sequence[str], memo: Mapping[str, Any]) -> Report:
         newest = [at for a in own if (at := self._messages.newest(a)) is not None]

@@ -6,8 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from include.privacy.processors.answers import objects, value
+from include.privacy.processors.http import Answer
 from include.privacy.processors.pacing import spread
 from include.privacy.processors.postmark.calls import PostmarkCalls, expect
+from include.privacy.processors.protocol import ProcessorUnavailableError
 
 PAGE = 500
 WINDOW = 10_000
@@ -27,12 +30,12 @@ class Messages:
         """How many ``messages``, ``opens`` or ``clicks`` there are."""
         answer = self._calls.get(_path(what), recipient=address, count=1, offset=0)
         # 422: no address in Postmark's eyes, so that nothing was sent there.
-        return 0 if answer.status == 422 else int(expect(answer)["TotalCount"])
+        return 0 if answer.status == 422 else value(expect(answer), "TotalCount", int)
 
     def newest(self, address: str) -> datetime | None:
         """When the last message to an address was sent: they come newest first."""
         answer = self._calls.get(_path("messages"), recipient=address, count=1, offset=0)
-        found = [] if answer.status == 422 else expect(answer)["Messages"]
+        found = [] if answer.status == 422 else objects(expect(answer), "Messages", "ReceivedAt")
         return max((_at(each) for each in found), default=None)
 
     def all(self, what: str, address: str, *, as_of: datetime | None = None) -> list[Row]:
@@ -40,14 +43,13 @@ class Messages:
         first = self._calls.get(_path(what), recipient=address, count=PAGE, offset=0)
         if first.status == 422:
             return []
-        body = expect(first)
-        if body["TotalCount"] > WINDOW:
+        total, rows = value(expect(first), "TotalCount", int), _rows(first, what)
+        if total > WINDOW and rows:
             # A day more at either end: Postmark counts days in its own zone.
-            newest = max(_at(each) for each in body[what.capitalize()]).date() + timedelta(days=1)
+            newest = max(_at(each) for each in rows).date() + timedelta(days=1)
             days = [newest - timedelta(days=n) for n in range(self._days + 3)]
             return [row for day in days for row in self._pages(what, address, day)]
-        rows = list(body[what.capitalize()])
-        for offset in range(PAGE, body["TotalCount"], PAGE):
+        for offset in range(PAGE, total, PAGE):
             rows += self._page(what, address, offset, {})
         return rows
 
@@ -61,13 +63,16 @@ class Messages:
 
     def _page(self, what: str, address: str, offset: int, limits: Mapping[str, str]) -> Sequence[Row]:
         answer = self._calls.get(_path(what), recipient=address, count=PAGE, offset=offset, **limits)
-        found: Sequence[Row] = expect(answer)[what.capitalize()]
-        return found
+        return _rows(answer, what)
 
     def details(self, message: Row) -> Row:
         """A message with its texts and events; the summary where Postmark has forgotten it since."""
         answer = self._calls.get(f"/messages/outbound/{message['MessageID']}/details")
-        return {**message, **answer.body} if answer.status == 200 else message
+        if answer.status in (404, 422):
+            return message
+        told = expect(answer)
+        value(told, "MessageID", str)
+        return {**message, **told}
 
     def bounces(self, addresses: Sequence[str]) -> dict[str, list[Row]]:
         """The bounces of each address: from the list, while that takes fewer calls than asking for each."""
@@ -84,7 +89,8 @@ class Messages:
     def _listed(self, most: int) -> list[Row] | None:
         rows: list[Row] = []
         for page in range(min(most, WINDOW // PAGE)):
-            told = expect(self._calls.get("/bounces", count=PAGE, offset=page * PAGE))["Bounces"]
+            answer = self._calls.get("/bounces", count=PAGE, offset=page * PAGE)
+            told = objects(expect(answer), "Bounces", "Email")
             rows += told
             if len(told) < PAGE:
                 return rows
@@ -92,7 +98,7 @@ class Messages:
 
     def _bounces_of(self, address: str) -> list[Row]:
         answer = self._calls.get("/bounces", emailFilter=address, count=PAGE, offset=0)
-        return [] if answer.status == 422 else list(expect(answer)["Bounces"])
+        return [] if answer.status == 422 else list(objects(expect(answer), "Bounces", "Email"))
 
 
 def without_others(message: Row, own: Sequence[str]) -> Row:
@@ -116,10 +122,18 @@ def without_others(message: Row, own: Sequence[str]) -> Row:
     return told
 
 
+def _rows(answer: Answer, what: str) -> list[Row]:
+    texts = ("MessageID", "ReceivedAt") if what == "messages" else ()
+    return list(objects(expect(answer), what.capitalize(), *texts))
+
+
 def _path(what: str) -> str:
     return "/messages/outbound" if what == "messages" else f"/messages/outbound/{what}"
 
 
 def _at(message: Row) -> datetime:
-    at = datetime.fromisoformat(str(message["ReceivedAt"]))
+    try:
+        at = datetime.fromisoformat(str(message["ReceivedAt"]))
+    except ValueError:
+        raise ProcessorUnavailableError("Postmark: ReceivedAt of a message is no time") from None
     return at if at.tzinfo else at.replace(tzinfo=UTC)

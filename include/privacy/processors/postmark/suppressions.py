@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
+from include.privacy.processors.answers import objects
 from include.privacy.processors.postmark.calls import PostmarkCalls, code, expect
 from include.privacy.processors.postmark.settings import SUPPRESSIONS
 from include.privacy.processors.protocol import ProcessorRefusedError
@@ -45,8 +46,9 @@ class Suppressions:
 
     def streams(self) -> list[str]:
         """The streams that send."""
-        told = expect(self._calls.get("/message-streams"))["MessageStreams"]
-        return [str(each["ID"]) for each in told if each["MessageStreamType"] != "Inbound"]
+        answer = self._calls.get("/message-streams")
+        told = objects(expect(answer), "MessageStreams", "ID", "MessageStreamType")
+        return [each["ID"] for each in told if each["MessageStreamType"] != "Inbound"]
 
     def find(self, addresses: Sequence[str]) -> dict[str, list[Row]]:
         """For a few addresses each is asked for; for many, every stream's list is read at once."""
@@ -60,7 +62,7 @@ class Suppressions:
                 answer = self._calls.get(_path(stream, "/dump"), **params)
                 if answer.status == 422 and params:
                     continue  # no address in Postmark's eyes
-                for told in expect(answer)["Suppressions"]:
+                for told in objects(expect(answer), "Suppressions", "EmailAddress", "CreatedAt"):
                     address = str(told["EmailAddress"]).lower()
                     if address in wanted:
                         found[address].append(Row(stream, address, told))
@@ -96,7 +98,7 @@ class Suppressions:
                     f"Postmark refuses suppressions on stream {stream} ({answer.status}, ErrorCode "
                     f"{code(answer)}); check objection in config/processors/postmark.yaml"
                 )
-            told = expect(answer)["Suppressions"]
+            told = objects(expect(answer), "Suppressions", "EmailAddress", "Status")
             done |= {str(each["EmailAddress"]).lower() for each in told if each["Status"] in DONE}
         return frozenset(done)
 

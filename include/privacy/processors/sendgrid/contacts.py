@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from include.privacy.processors.answers import objects, value
 from include.privacy.processors.sendgrid.calls import SendGridCalls, expect, narrowed
 
 PER_SEARCH = 100
@@ -55,9 +56,11 @@ class Contacts:
             if answer.status in (400, 413):
                 refused.update(batch)
             elif answer.status != 404:
-                for address, told in expect(answer, 200)["result"].items():
-                    if "contact" in told:
-                        contacts[address.lower()] = told["contact"]
+                for address, told in value(expect(answer, 200), "result", dict).items():
+                    if isinstance(told, dict) and "contact" in told:
+                        contact = value(told, "contact", dict)
+                        value(contact, "id", str)
+                        contacts[str(address).lower()] = contact
         return Search(contacts, frozenset(refused))
 
     def delete(self, ids: Sequence[str]) -> dict[str, str]:
@@ -73,7 +76,7 @@ class Contacts:
             lambda b: self._calls.call("DELETE", "marketing", "contacts", query={"ids": ",".join(b)}),
         ):
             if answer.status not in (400, 404, 413):
-                jobs |= dict.fromkeys(batch, str(expect(answer, 202)["job_id"]))
+                jobs |= dict.fromkeys(batch, value(expect(answer, 202), "job_id", str))
         return jobs
 
     def upsert(self, contacts: Sequence[Contact], list_ids: Sequence[str]) -> dict[str, str]:
@@ -86,7 +89,7 @@ class Contacts:
 
         for batch, answer in narrowed(contacts, PER_UPSERT, put):
             if answer.status not in (400, 413):
-                job = str(expect(answer, 202)["job_id"])
+                job = value(expect(answer, 202), "job_id", str)
                 jobs |= dict.fromkeys((str(c["email"]) for c in batch), job)
         return jobs
 
@@ -97,7 +100,7 @@ class Contacts:
         answer = self._calls.call("GET", "marketing", "contacts", "imports", job_id)
         if answer.status in (400, 404):
             return "done"
-        status = expect(answer, 200).get("status")
+        status = value(expect(answer, 200), "status", str)
         return {"completed": "done", "errored": "done", "failed": "failed"}.get(status, "pending")
 
     def copied(self, contact: Contact) -> dict[str, Any]:
@@ -105,7 +108,8 @@ class Contacts:
         fields: dict[str, Any] = {name: contact[name] for name in _FIELDS if contact.get(name)}
         if contact.get("custom_fields"):
             # Told by name, asked for by id.
-            known = expect(self._calls.call("GET", "marketing", "field_definitions"), 200)["custom_fields"]
+            told = expect(self._calls.call("GET", "marketing", "field_definitions"), 200)
+            known = objects(told, "custom_fields", "id", "name")
             ids = {each["name"]: each["id"] for each in known}
             fields["custom_fields"] = {ids[n]: v for n, v in contact["custom_fields"].items() if n in ids}
         return fields

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from include.privacy.policy.processors import ProcessorMap
+from include.privacy.processors.answers import items, objects, value
 from include.privacy.processors.pacing import spread
 from include.privacy.processors.protocol import ObjectOutcome, Person, Report, State
 from include.privacy.processors.sendgrid.calls import SendGridCalls, expect
@@ -45,7 +47,7 @@ class Erasure:
 
     def scopes(self) -> frozenset[str]:
         """What the key may do."""
-        return frozenset(map(str, expect(self._calls.call("GET", "scopes"), 200)["scopes"]))
+        return frozenset(items(expect(self._calls.call("GET", "scopes"), 200), "scopes", str))
 
     def begin(self, people: Sequence[Person], *, as_of: datetime) -> Iterator[Report]:
         """Everybody to an erase job each batch; reports as soon as a batch is asked for."""
@@ -98,7 +100,7 @@ class Erasure:
             if answer.status == 403:
                 return None, frozenset(refused)
             if answer.status != 400:
-                return str(expect(answer, 202)["job_id"]), frozenset(refused)
+                return value(expect(answer, 202), "job_id", str), frozenset(refused)
             named = _named(answer.body, left)
             if not named:
                 # Whom it does not name it refuses with all others.
@@ -156,7 +158,9 @@ class Erasure:
             elif "pending" in states or (until and as_of < datetime.fromisoformat(until)):
                 yield self._overdue(person, as_of) or self._pending(person.reference, own, memo)
             else:
-                looking[str(memo.get("erase_job"))].append(person)
+                # What is done is not asked after again.
+                settled = replace(person, memo={**memo, "jobs": []})
+                looking[str(memo.get("erase_job"))].append(settled)
         for waiting in looking.values():
             yield from self._look(waiting, as_of)
 
@@ -225,7 +229,7 @@ def _own(search: Search, addresses: Sequence[str]) -> list[str]:
 
 def _named(body: Any, addresses: Sequence[str]) -> set[str]:
     """Which of the addresses a refusal names."""
-    errors = body.get("errors", ()) if isinstance(body, dict) else ()
+    errors = objects(body, "errors") if isinstance(body, dict) and body.get("errors") else ()
     words = {word.strip("'\"`,;:.").lower() for e in errors for word in str(e.get("message")).split()}
     return words.intersection(addresses)
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from include.privacy.processors.answers import objects, value
+from include.privacy.processors.protocol import ProcessorUnavailableError
 from include.privacy.processors.sendgrid.calls import SendGridCalls, expect
 
 KEPT = timedelta(days=30)
@@ -41,7 +43,11 @@ class Messages:
     def details(self, message: Message) -> Message:
         """Everything about one message, its events too; the summary where SendGrid has forgotten it since."""
         answer = self._calls.call("GET", "logs", str(message["sg_message_id"]))
-        return message if answer.status == 404 else {**message, **expect(answer, 200)}
+        if answer.status == 404:
+            return message
+        told = expect(answer, 200)
+        value(told, "sg_message_id", str)
+        return {**message, **told}
 
     def _between(self, query: str, start: datetime, end: datetime) -> list[Message]:
         """Windows are halved until one answer holds what is in them; a second is the smallest."""
@@ -57,11 +63,18 @@ class Messages:
 
     def _ask(self, query: str) -> list[Message]:
         answer = self._calls.call("POST", "logs", body={"query": query, "limit": MOST})
-        found: list[Message] = expect(answer, 200)["messages"] if answer.status != 400 else []
-        return found
+        if answer.status == 400:
+            return []
+        found = objects(expect(answer, 200), "messages", "sg_message_id", _CREATED)
+        for each in found:
+            created(each)
+        return list(found)
 
 
 def created(message: Message) -> datetime:
     """When a message was made."""
-    at = datetime.fromisoformat(str(message[_CREATED]))
+    try:
+        at = datetime.fromisoformat(str(message[_CREATED]))
+    except ValueError:
+        raise ProcessorUnavailableError(f"SendGrid's log: {_CREATED} is no time") from None
     return at if at.tzinfo else at.replace(tzinfo=UTC)

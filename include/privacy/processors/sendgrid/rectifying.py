@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from include.privacy.processors.answers import items
 from include.privacy.processors.protocol import ObjectOutcome, Person, Report, State
 from include.privacy.processors.sendgrid.calls import SendGridCalls
 from include.privacy.processors.sendgrid.contacts import Contact, Contacts, Search, identifiers
@@ -129,12 +130,12 @@ class Rectification:
             turn.upsert = {**self._contacts.copied(first), "email": turn.email, **_names(turn)}
             if new:
                 turn.upsert |= identifiers(new)
-            turn.lists, turn.next_stage = tuple(sorted(first["list_ids"])), "created"
+            turn.lists, turn.next_stage = tuple(sorted(items(first, "list_ids", str))), "created"
         elif existing := new or next(iter(old), None):
             if _named_right(turn, existing):
                 turn.outcome = ObjectOutcome("contact", State.corrected)
             else:
-                turn.upsert = {"email": existing["email"], **identifiers(existing), **_names(turn)}
+                turn.upsert = {"email": str(existing.get("email")), **identifiers(existing), **_names(turn)}
                 turn.next_stage = "named"
         else:
             turn.outcome = ObjectOutcome("contact", State.not_held)

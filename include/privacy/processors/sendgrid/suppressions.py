@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from include.privacy.processors.answers import items, objects, value
 from include.privacy.processors.pacing import spread
 from include.privacy.processors.protocol import ProcessorRefusedError
 from include.privacy.processors.sendgrid.calls import SendGridCalls, expect, narrowed
@@ -75,7 +76,8 @@ class Suppressions:
         for page in range(most):
             query = {"limit": PAGE, "offset": page * PAGE}
             name = LISTS.get(kind, "unsubscribes")
-            told = expect(self._calls.call("GET", "suppression", name, query=query), 200)
+            answer = self._calls.call("GET", "suppression", name, query=query)
+            told = objects(expect(answer, 200), None, "email")
             rows += [Row(kind, a, each) for each in told if (a := each["email"].lower()) in addresses]
             if len(told) < PAGE:
                 return rows
@@ -84,25 +86,34 @@ class Suppressions:
     def _of(self, kind: str, address: str) -> list[Row]:
         if kind == GLOBAL_KIND:
             answer = self._calls.call("GET", "asm", "suppressions", "global", address)
-            told = expect(answer, 200, 404) if answer.status == 200 else {}
-            return [Row(kind, address, told)] if told.get("recipient_email") else []
+            told = expect(answer, 200) if answer.status != 404 else {}
+            if not told:
+                return []
+            value(told, "recipient_email", str)
+            return [Row(kind, address, told)]
         answer = self._calls.call("GET", "suppression", LISTS[kind], address)
-        return [Row(kind, address, each) for each in (expect(answer, 200) if answer.status != 404 else [])]
+        rows = objects(expect(answer, 200), None) if answer.status != 404 else []
+        return [Row(kind, address, each) for each in rows]
 
     def _groups(self, addresses: Sequence[str]) -> list[Row]:
         if len(addresses) <= FEW:
             rows = []
             for address in addresses:
-                told = expect(self._calls.call("GET", "asm", "suppressions", address), 200)["suppressions"]
-                rows += [Row(GROUP_KIND, address, g, int(g["id"])) for g in told if g["suppressed"]]
+                answer = self._calls.call("GET", "asm", "suppressions", address)
+                rows += [
+                    Row(GROUP_KIND, address, group, value(group, "id", int))
+                    for group in objects(expect(answer, 200), "suppressions", "name")
+                    if value(group, "suppressed", bool)
+                ]
             return rows
         rows = []
-        for group in expect(self._calls.call("GET", "asm", "groups"), 200):
-            number, told = int(group["id"]), {"id": group["id"], "name": group["name"]}
+        for group in objects(expect(self._calls.call("GET", "asm", "groups"), 200), None, "name"):
+            number = value(group, "id", int)
+            told = {"id": number, "name": group["name"]}
             path = ("asm", "groups", str(number), "suppressions", "search")
             for start in range(0, len(addresses), PER_CALL):
                 body = {"recipient_emails": list(addresses[start : start + PER_CALL])}
-                found = expect(self._calls.call("POST", *path, body=body), 200)
+                found = items(expect(self._calls.call("POST", *path, body=body), 200), None, str)
                 rows += [Row(GROUP_KIND, each.lower(), told, number) for each in found]
         return rows
 
@@ -146,5 +157,5 @@ class Suppressions:
             lambda b: self._calls.call("POST", *below, *path, body={"recipient_emails": list(b)}),
         ):
             if answer.status not in (400, 413):
-                confirmed.update(each.lower() for each in expect(answer, 201)["recipient_emails"])
+                confirmed.update(each.lower() for each in items(expect(answer, 201), "recipient_emails", str))
         return frozenset(confirmed)
