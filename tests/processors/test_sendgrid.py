@@ -198,6 +198,31 @@ def test_a_job_that_takes_too_long_is_shown_as_failed_and_given_anew(running: St
     assert done["request-1"].state is State.erased
 
 
+def test_somebody_whom_a_job_does_not_get_rid_of_holds_nobody_up(
+    running: Standing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processor, as_of = adapter(running), now()
+    people = [person(n) for n in range(1, 4)]
+    forget = running.stand_in._forget
+    monkeypatch.setattr(running.stand_in, "_forget", lambda who, at: forget(who - {people[0].emails[0]}, at))
+    memos = {r.reference: r.memo for r in processor.erase(people, as_of=as_of)}
+    waiting = [replace(p, memo=memos[p.reference]) for p in people]
+    soon = list(processor.settle(waiting, as_of=as_of + timedelta(hours=1)))
+    assert {r.state for r in soon} == {State.pending}
+    later = {r.reference: r.state for r in processor.settle(waiting, as_of=as_of + timedelta(hours=40))}
+    assert later == {"request-1": State.pending, "request-2": State.erased, "request-3": State.erased}
+
+
+def test_people_of_the_platform_are_seeded_once(running: Standing) -> None:
+    people = [account(n, former_emails=[f"old{n}@practice.example"]) for n in range(1, 200)]
+    running.control.seed(people)
+    state = running.control.state()
+    assert all(state["suppressions"][name] for name in ("bounces", "unsubscribes"))
+    assert state["suppressions"]["groups"]["1001"]
+    running.control.seed(people)
+    assert running.control.state() == state
+
+
 def test_without_the_erase_job_contacts_go_at_once_and_the_log_when_its_30_days_are_over(
     running: Standing,
 ) -> None:

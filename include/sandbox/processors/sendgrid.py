@@ -132,7 +132,8 @@ class SendGrid:
             now = self.account.now()
             known = {(m.to_email, m.sg_message_id) for m in self._log}
             for person in people:
-                if contact := contact_of(person):
+                contact = contact_of(person)
+                if contact and not self.contacts.has(person["email"]):
                     self.contacts.put(contact, [NEWSLETTER])
                 for name, address in lists_of(person):
                     if name.isdigit():

@@ -38,6 +38,10 @@ class Contacts:
         """All of them."""
         return list(self._contacts.values())
 
+    def has(self, email: str) -> bool:
+        """Whether there is a contact with this address."""
+        return self._owners.get(("email", email.lower())) in self._contacts
+
     def answer(self, request: Request) -> Response | None:
         """The answer to a call of this part."""
         match request.method, request.path:

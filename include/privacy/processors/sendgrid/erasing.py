@@ -140,7 +140,8 @@ class Erasure:
 
     def settle(self, people: Sequence[Person], *, as_of: datetime) -> Iterator[Report]:
         """One call for each job of contacts; then the log, one person of an erase job first: while that
-        one is still there, nobody else of the job is asked for.
+        one is still there, nobody else of the job is asked for. That holds for half of our patience: somebody
+        whom a job does not get rid of is not to hold up the others.
         """
         jobs = sorted({job for person in people for job in person.memo.get("jobs", ())})
         status = {job: self._contacts.job(job) for job in jobs}
@@ -171,7 +172,9 @@ class Erasure:
 
         first = look(people[0])
         yield first
-        if first.state is State.pending and people[0].memo.get("erase_job"):
+        asked = datetime.fromisoformat(people[0].memo.get("asked") or as_of.isoformat())
+        early = as_of - asked < timedelta(days=self._settings.patience_days) / 2
+        if first.state is State.pending and early and people[0].memo.get("erase_job"):
             for person in people[1:]:
                 yield self._overdue(person, as_of) or self._pending(
                     person.reference, addresses_of(person), person.memo
