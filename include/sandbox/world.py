@@ -23,6 +23,7 @@ from typing import Any
 
 from include.sandbox import gcs, objects, postgres, processors
 from include.sandbox.processes import ProcessTable, SandboxError, wait_until
+from include.sandbox.processors import postmark
 
 log = logging.getLogger(__name__)
 
@@ -210,6 +211,8 @@ class World:
     def _processor(self, name: str) -> dict[str, Any]:
         endpoint = {"endpoint_url": self.processor_endpoints[name]}
         login = {"login": processors.LOGINS[name]} if name in processors.LOGINS else {}
+        if name == "postmark":
+            endpoint["account_token"] = postmark.account_token(self.processor_keys[name])
         return {"conn_type": "generic", **login, "password": self.processor_keys[name], "extra": endpoint}
 
     def _aws(self, **extra: str) -> dict[str, Any]:

@@ -86,8 +86,11 @@ class Api:
         form: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         repeatable: bool | None = None,
+        forbidden: bool = False,
     ) -> Answer:
         """Make one call; returns every answer below 500 but 401, 403 and 429.
+
+        ``forbidden``: a 403 is an answer too (a feature that the account does not have).
 
         ``repeatable``: whether making it twice does no harm; default: every method but POST and PATCH. 429
         is waited for and repeated in any case, since nothing was done. Raises
@@ -129,7 +132,7 @@ class Api:
                 renewed = True
                 self._renew()
                 continue
-            if status in (401, 403):
+            if status == 401 or (status == 403 and not forbidden):
                 raise ProcessorRefusedError(
                     f"{self.name} refuses our key ({status}); check the password of its connection, and "
                     "the key's scopes in docs/OPERATIONS.md"
@@ -171,7 +174,7 @@ def tls_context(base_url: str) -> ssl.SSLContext:
 
 @cache
 def _context() -> ssl.SSLContext:
-    """One for all: to read the system's certificates takes a while, and nobody changes it."""
+    """One for all clients: reading the authorities takes longer than most calls."""
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     return context

@@ -24,6 +24,7 @@ MAKERS = {
     PAYPAL: "include.sandbox.processors.paypal:PayPal",
     "plausible": "include.sandbox.processors.plausible:Plausible",
     "stripe": "include.sandbox.processors.stripe:Stripe",
+    "postmark": "include.sandbox.processors.postmark:Postmark",
 }
 """Each stand-in by name: ``module:class``, made with the world's folder and the key that it takes."""
 KEY_VARIABLE = "STAND_IN_KEY_"
