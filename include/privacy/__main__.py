@@ -20,7 +20,13 @@ from include.privacy.policy.bucket_map import BucketMap
 from include.privacy.policy.data_map import DatabaseMap
 from include.privacy.policy.loading import ROOT, Config, ConfigError, Problem, load_config
 from include.privacy.policy.pages import PageError
-from include.privacy.policy.policy import ObjectAgeRule, RecordAgeRule, Rule, SubjectLifecycleRule
+from include.privacy.policy.policy import (
+    ObjectAgeRule,
+    RecordAgeRule,
+    Rule,
+    SnapshotAgeRule,
+    SubjectLifecycleRule,
+)
 from include.privacy.policy.purpose_views import compare_views
 from include.privacy.requests import command_line
 from include.privacy.runtime import LEDGER, LEDGER_OWNER, runtime
@@ -96,7 +102,9 @@ def plan(options: argparse.Namespace) -> int:
     """Print what a rule, a request or the erasure of one person would do, with exact counts."""
     config = load_config()
     as_of: datetime = options.as_of
-    if options.store and options.store not in (known := [s.store for s in config.data_map.stores]):
+    if options.store and options.store not in (
+        known := [*(s.store for s in config.data_map.stores), *config.clouds.names()]
+    ):
         raise _RefusedError(f"store {options.store!r} is not mapped; write one of {', '.join(known)}")
     if options.rule:
         try:
@@ -120,6 +128,8 @@ def _rule_plans(rule: Rule, store: str | None, as_of: datetime) -> Iterator[Plan
             yield runtime().database(rule.store).plan_record_age(rule, uuid4(), as_of=as_of)
         case ObjectAgeRule():
             yield runtime().bucket(rule.store).plan_expiry(rule, uuid4(), as_of=as_of)
+        case SnapshotAgeRule():
+            yield runtime().snapshots(rule.store).plan_expiry(rule, uuid4(), as_of=as_of)
         case SubjectLifecycleRule(action="mark_deleted"):
             count = runtime().root().mark_deleted(rule, as_of=as_of, dry_run=True)
             print(f"{rule.store}, rule {rule.id}: would mark {count} accounts as deleted")

@@ -35,10 +35,12 @@ if TYPE_CHECKING:
     from include.privacy.processors.protocol import Processor
     from include.privacy.stores.archive_bucket import ArchiveBucket
     from include.privacy.stores.doorbell import Doorbell
+    from include.privacy.stores.google_api import GoogleApi
     from include.privacy.stores.postbox import Postbox
     from include.privacy.stores.postgres import PostgresStore
     from include.privacy.stores.protocol import ExportStore
     from include.privacy.stores.s3 import S3Store
+    from include.privacy.stores.snapshots import SnapshotStore
 
 LEDGER = "privacy_ledger"
 LEDGER_OWNER = "privacy_ledger_owner"
@@ -81,9 +83,11 @@ class Runtime:
         return self.database(self.config().data_map.root.store)
 
     def store(self, name: str) -> Any:
-        """The adapter of any store, as an ``ErasureStore``."""
+        """The adapter of any store, or set of snapshots, as an ``ErasureStore``."""
         from include.privacy.policy.data_map import DatabaseMap
 
+        if name in self.config().clouds.names():
+            return self.snapshots(name)
         if isinstance(self.config().data_map[name], DatabaseMap):
             return self.database(name)
         return self.bucket(name)
@@ -109,6 +113,61 @@ class Runtime:
         if isinstance(store, DatabaseMap):
             raise TypeError(f"store {name!r} is a database, not a bucket")
         return cast("S3Store", self._once(("store", name), lambda: self._bucket(store)))
+
+    def snapshots(self, name: str) -> SnapshotStore:
+        """The adapter of a set of database snapshots, in RDS or Cloud SQL."""
+        return cast("SnapshotStore", self._once(("snapshots", name), lambda: self._snapshots(name)))
+
+    def _snapshots(self, name: str) -> SnapshotStore:
+        from include.privacy.stores.snapshots import SnapshotService, SnapshotStore
+
+        mapped = self.config().clouds[name]
+        info = self.connection(mapped.connection)
+        service: SnapshotService
+        if mapped.kind == "rds":
+            from include.privacy.stores.rds import Rds
+
+            service = Rds(self.aws_client("rds", mapped.connection))
+        else:
+            from include.privacy.stores.cloud_sql import CloudSql
+
+            service = CloudSql(self.google(mapped.connection), self.google_project(info), mapped.sources)
+        return SnapshotStore(mapped, service, batch_log=self.ledger())
+
+    def aws_client(self, service: str, conn_id: str) -> Any:
+        """A boto3 client of any AWS service, with a connection's region, endpoint and keys."""
+        from include.privacy.stores.aws import aws_client
+
+        info = self.connection(conn_id)
+        return aws_client(
+            service,
+            region=info.extra.get("region_name"),
+            endpoint_url=safe_endpoint(info),
+            access_key=info.login,
+            secret_key=info.password,
+        )
+
+    def gcs_client(self, conn_id: str) -> Any:
+        """A client of Google Cloud Storage, with a connection's project and endpoint."""
+        from include.privacy.stores.gcs import gcs_client
+
+        info = self.connection(conn_id)
+        return gcs_client(project=info.extra.get("project"), endpoint_url=safe_endpoint(info))
+
+    def google(self, conn_id: str) -> GoogleApi:
+        """Calls of a Google Cloud API that has no client library here."""
+        from include.privacy.stores.google_api import google_api
+
+        return google_api(endpoint_url=safe_endpoint(self.connection(conn_id)))
+
+    def google_project(self, info: ConnectionInfo) -> str:
+        """The project that a connection names."""
+        project = info.extra.get("project")
+        if not project:
+            raise UnusableConnectionError(
+                f"connection {info.conn_id!r}: extra needs project, a Google project's id"
+            )
+        return str(project)
 
     def archives(self) -> ArchiveBucket:
         """The bucket for archives. Its connection's extra names the KMS key (``kms_key_id``)."""
@@ -252,16 +311,13 @@ class Runtime:
         )
 
     def _bucket(self, store: BucketMap) -> Any:
-        info = self.connection(store.connection)
-        endpoint = safe_endpoint(info)
         if store.kind == "s3":
             from include.privacy.stores.s3 import S3Store
 
             return S3Store(store, self._s3(store.connection), batch_log=self.ledger())
-        from include.privacy.stores.gcs import GcsStore, gcs_client
+        from include.privacy.stores.gcs import GcsStore
 
-        google = gcs_client(project=info.extra.get("project"), endpoint_url=endpoint)
-        return GcsStore(store, google, batch_log=self.ledger())
+        return GcsStore(store, self.gcs_client(store.connection), batch_log=self.ledger())
 
     def _sendgrid(self) -> MailPort:
         from include.privacy.mail.sendgrid import SendGridMail

@@ -17,6 +17,7 @@ from tests.runs.conftest import AIRFLOW_ENV, ROOT
 
 DAGS = {
     "ask_decisions",
+    "audit_recipients",
     "decide_guarded_plan",
     "decide_subject_request",
     "deliver_status_callbacks",
