@@ -16,8 +16,11 @@ from include.sandbox.processes import ProcessTable, Running, free_port, responds
 
 HOST = "127.0.0.1"
 SENDGRID = "sendgrid"
+RDS, GOOGLE_CLOUD = "rds", "google_cloud"
 MAKERS = {
     SENDGRID: "include.sandbox.processors.sendgrid:SendGrid",
+    RDS: "include.sandbox.processors.rds:RdsSnapshots",
+    GOOGLE_CLOUD: "include.sandbox.processors.google_cloud:GoogleCloud",
 }
 """Each stand-in by name: ``module:class``, made with the world's folder and the key that it takes."""
 KEY_VARIABLE = "STAND_IN_KEY_"
