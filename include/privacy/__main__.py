@@ -245,10 +245,11 @@ def print_grants(options: argparse.Namespace) -> int:
     """Print least-privilege SQL grants, IAM policies and Cloud Storage roles made from the data map."""
     config = load_config()
     chosen = [s for s in config.data_map.stores if options.store in (None, s.store)]
-    if not chosen:
-        raise _RefusedError(
-            f"store {options.store!r} is not mapped; known: {[s.store for s in config.data_map.stores]}"
-        )
+    permissions = grants.cloud_permissions(config.clouds)
+    clouds = [name for name in permissions if options.store in (None, name)]
+    if not chosen and not clouds:
+        known = [*(s.store for s in config.data_map.stores), *permissions]
+        raise _RefusedError(f"store {options.store!r} is not mapped; known: {known}")
     for store in chosen:
         if isinstance(store, DatabaseMap):
             print(grants.database_grants(store, config.policy.rules, options.role, config.policy.purposes))
@@ -256,6 +257,9 @@ def print_grants(options: argparse.Namespace) -> int:
             document = grants.s3_policy(store) if store.kind == "s3" else grants.gcs_role(store)
             text = json.dumps(document, indent=2)
             print(text if options.store else f"-- {store.store}: {grants.DOCUMENTS[store.kind]}\n{text}\n")
+    for name in clouds:
+        text = json.dumps(permissions[name], indent=2)
+        print(text if options.store else f"-- {name}: permissions in its cloud\n{text}\n")
     return 0
 
 

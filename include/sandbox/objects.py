@@ -88,6 +88,11 @@ def logs_client(endpoint: str) -> Any:
     return cast(Any, boto3).client("logs", **_arguments(endpoint))
 
 
+def rds_client(endpoint: str) -> Any:
+    """A boto3 client of RDS for the sandbox's stand-in."""
+    return cast(Any, boto3).client("rds", **_arguments(endpoint))
+
+
 def _arguments(endpoint: str, **options: Any) -> Any:
     config = Config(
         connect_timeout=5, read_timeout=60, retries={"max_attempts": 3, "mode": "standard"}, **options

@@ -130,4 +130,6 @@ def _cells(line: Line) -> list[str]:
 
 
 def _unit(line: Line) -> str:
+    if line.action == "expire_objects" and not line.bucket:
+        return "snapshots"
     return "objects" if line.bucket else "rows"

@@ -22,14 +22,15 @@ from include.privacy.policy.data_map import DatabaseMap
 from include.privacy.policy.grants import database_grants
 from include.privacy.policy.loading import load_config
 from include.sandbox.airflow import Airflow, configure, run_command
-from include.sandbox.gcs import close_to_the_public, gcs_client
-from include.sandbox.objects import block_public_access, create_bucket, create_key, s3_client
+from include.sandbox.gcs import PROJECT, close_to_the_public, gcs_client
+from include.sandbox.objects import block_public_access, create_bucket, create_key, rds_client, s3_client
 from include.sandbox.platform import clouds
 from include.sandbox.platform.backups import BackupReport, write_backups
 from include.sandbox.platform.content import ContentReport, upload_content
 from include.sandbox.platform.seed import SeedReport, create_schema, seed
 from include.sandbox.postgres import DAG_ROLE
 from include.sandbox.processes import SandboxError
+from include.sandbox.processors import GOOGLE_CLOUD, RDS
 from include.sandbox.verify import Stores
 from include.sandbox.world import ROOT, World, stop_world
 
@@ -121,6 +122,8 @@ def stores(world: World) -> Stores:
         CONTENT,
         BACKUPS,
         BACKUP_COPY,
+        rds_client(world.processor_endpoints[RDS]),
+        f"{world.processor_endpoints[GOOGLE_CLOUD]}/v1/projects/{PROJECT}/instances/{clouds.STANDBY}",
     )
 
 

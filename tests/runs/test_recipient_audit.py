@@ -1,4 +1,4 @@
-"""The audit of recipients: each new way out is an alarm that names its promise, and ends when it is closed."""
+"""The audit of recipients: each new way out is an alarm that names its promise, until it is closed."""
 
 from __future__ import annotations
 

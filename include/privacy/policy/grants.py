@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from include.privacy.policy.bucket_map import BucketMap
+from include.privacy.policy.clouds import Clouds
 from include.privacy.policy.data_map import DatabaseMap, Table
 from include.privacy.policy.live import mapped_folders
 from include.privacy.policy.objection import RESTRICTIONS, SUPPRESSED
@@ -83,6 +84,18 @@ def _reader_lines(views: Sequence[PurposeView], who: str) -> list[str]:
     return lines
 
 
+# Who has access, and where copies go: what audit_recipients compares with config/recipients.yaml.
+_S3_AUDIT = (
+    "s3:GetBucketAcl",
+    "s3:GetBucketLogging",
+    "s3:GetBucketOwnershipControls",
+    "s3:GetBucketPolicy",
+    "s3:GetBucketPublicAccessBlock",
+    "s3:GetBucketWebsite",
+    "s3:GetInventoryConfiguration",
+    "s3:GetReplicationConfiguration",
+)
+
 DOCUMENTS = {"s3": "IAM policy", "gcs": "Cloud Storage roles"}
 """What the grants of a kind of bucket are called."""
 
@@ -112,7 +125,7 @@ def s3_policy(bucket: BucketMap) -> dict[str, Any]:
             {
                 "Sid": "ReadConfiguration",
                 "Effect": "Allow",
-                "Action": [*configuration, "s3:ListBucketMultipartUploads"],
+                "Action": [*configuration, *_S3_AUDIT, "s3:ListBucketMultipartUploads"],
                 "Resource": arn,
             },
             {
@@ -162,7 +175,12 @@ def gcs_role(bucket: BucketMap) -> dict[str, Any]:
     Listing is a permission on the bucket and cannot be narrowed to a prefix; reading and deleting
     are bound with a condition on the object's name.
     """
-    on_bucket = ["storage.buckets.get", "storage.objects.list", "storage.multipartUploads.list"]
+    on_bucket = [
+        "storage.buckets.get",
+        "storage.buckets.getIamPolicy",
+        "storage.objects.list",
+        "storage.multipartUploads.list",
+    ]
     if any(b.lifecycle == "manage" for b in bucket.backups):
         on_bucket.append("storage.buckets.update")
     start = f"projects/_/buckets/{bucket.bucket}/objects/"
@@ -187,6 +205,39 @@ def gcs_role(bucket: BucketMap) -> dict[str, Any]:
             },
         ],
     }
+
+
+def cloud_permissions(clouds: Clouds) -> dict[str, list[str]]:
+    """What the role of each entry of ``config/clouds.yaml`` has to be allowed, in its cloud's words.
+
+    RDS deletes by the snapshot's name, which says nothing about its source: narrow the role to snapshots
+    by their tags or names where you have a convention.
+    """
+    found = {each.store: list(_SNAPSHOTS[each.kind]) for each in clouds.snapshots}
+    for logs in clouds.logs:
+        reading, managing = _LOGS[logs.kind]
+        found[logs.name] = [*reading, *([managing] if logs.mode == "manage" else [])]
+    return found
+
+
+_SNAPSHOTS = {
+    "rds": (
+        "rds:DescribeDBSnapshots",
+        "rds:DescribeDBClusterSnapshots",
+        "rds:DescribeDBSnapshotAttributes",
+        "rds:DescribeDBClusterSnapshotAttributes",
+        "rds:DeleteDBSnapshot",
+        "rds:DeleteDBClusterSnapshot",
+    ),
+    "cloud_sql": ("cloudsql.backupRuns.list", "cloudsql.backupRuns.delete", "cloudsql.instances.get"),
+}
+_LOGS = {
+    "cloudwatch": (
+        ("logs:DescribeLogGroups", "logs:DescribeSubscriptionFilters"),
+        "logs:PutRetentionPolicy",
+    ),
+    "cloud_logging": (("logging.buckets.list", "logging.sinks.list"), "logging.buckets.update"),
+}
 
 
 def pools(stores: Iterable[DatabaseMap | BucketMap], work: Iterable[str] = ()) -> dict[str, dict[str, Any]]:
