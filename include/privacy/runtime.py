@@ -11,20 +11,19 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import quote, urlencode
 
+from include.privacy import cloud_clients
 from include.privacy.connections import (
-    LOOPBACK,
     ConnectionInfo,
     UnusableConnectionError,
     connection,
     key_bytes,
+    postgres_url,
     safe_endpoint,
 )
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-    from mypy_boto3_s3 import S3Client
 
     from include.privacy.ledger import Ledger
     from include.privacy.letters.rendering import Letters
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
     from include.privacy.processors.protocol import Processor
     from include.privacy.stores.archive_bucket import ArchiveBucket
     from include.privacy.stores.doorbell import Doorbell
-    from include.privacy.stores.google_api import GoogleApi
     from include.privacy.stores.postbox import Postbox
     from include.privacy.stores.postgres import PostgresStore
     from include.privacy.stores.protocol import ExportStore
@@ -116,58 +114,13 @@ class Runtime:
 
     def snapshots(self, name: str) -> SnapshotStore:
         """The adapter of a set of database snapshots, in RDS or Cloud SQL."""
-        return cast("SnapshotStore", self._once(("snapshots", name), lambda: self._snapshots(name)))
-
-    def _snapshots(self, name: str) -> SnapshotStore:
-        from include.privacy.stores.snapshots import SnapshotService, SnapshotStore
-
         mapped = self.config().clouds[name]
-        info = self.connection(mapped.connection)
-        service: SnapshotService
-        if mapped.kind == "rds":
-            from include.privacy.stores.rds import Rds
 
-            service = Rds(self.aws_client("rds", mapped.connection))
-        else:
-            from include.privacy.stores.cloud_sql import CloudSql
+        def make() -> SnapshotStore:
+            info = self.connection(mapped.connection)
+            return cloud_clients.snapshot_store(mapped, info, self.ledger())
 
-            service = CloudSql(self.google(mapped.connection), self.google_project(info), mapped.sources)
-        return SnapshotStore(mapped, service, batch_log=self.ledger())
-
-    def aws_client(self, service: str, conn_id: str) -> Any:
-        """A boto3 client of any AWS service, with a connection's region, endpoint and keys."""
-        from include.privacy.stores.aws import aws_client
-
-        info = self.connection(conn_id)
-        return aws_client(
-            service,
-            region=info.extra.get("region_name"),
-            endpoint_url=safe_endpoint(info),
-            access_key=info.login,
-            secret_key=info.password,
-        )
-
-    def gcs_client(self, conn_id: str) -> Any:
-        """A client of Google Cloud Storage, with a connection's project and endpoint."""
-        from include.privacy.stores.gcs import gcs_client
-
-        info = self.connection(conn_id)
-        return gcs_client(project=info.extra.get("project"), endpoint_url=safe_endpoint(info))
-
-    def google(self, conn_id: str) -> GoogleApi:
-        """Calls of a Google Cloud API that has no client library here."""
-        from include.privacy.stores.google_api import google_api
-
-        return google_api(endpoint_url=safe_endpoint(self.connection(conn_id)))
-
-    def google_project(self, info: ConnectionInfo) -> str:
-        """The project that a connection names."""
-        project = info.extra.get("project")
-        if not project:
-            raise UnusableConnectionError(
-                f"connection {info.conn_id!r}: extra needs project, a Google project's id"
-            )
-        return str(project)
+        return cast("SnapshotStore", self._once(("snapshots", name), make))
 
     def archives(self) -> ArchiveBucket:
         """The bucket for archives. Its connection's extra names the KMS key (``kms_key_id``)."""
@@ -177,14 +130,18 @@ class Runtime:
         mapped = next((s for s in self.stores() if isinstance(s, BucketMap) and s.archives), None)
         if mapped is None:
             raise LookupError("no bucket of the data map has `archives:`; map one (config/data_map/)")
-        key = self.connection(mapped.connection).extra.get("kms_key_id")
+        info = self.connection(mapped.connection)
+        key = info.extra.get("kms_key_id")
         if not key:
             raise UnusableConnectionError(
                 f"connection {mapped.connection!r}: extra needs kms_key_id, the id, ARN or alias of a KMS key"
             )
         return cast(
             "ArchiveBucket",
-            self._once("archives", lambda: ArchiveBucket(mapped, self._s3(mapped.connection), str(key))),
+            self._once(
+                "archives",
+                lambda: ArchiveBucket(mapped, cloud_clients.s3(self.connection(mapped.connection)), str(key)),
+            ),
         )
 
     def transmission_key(self) -> tuple[Ed25519PrivateKey, str]:
@@ -282,42 +239,17 @@ class Runtime:
 
     def dsn(self, conn_id: str) -> str:
         """PostgreSQL URL of a connection. TLS with a verified certificate unless on this machine."""
-        found = self.connection(conn_id)
-        if found.conn_type not in ("postgres", "postgresql") or not (found.host and found.schema):
-            raise UnusableConnectionError(
-                f"connection {conn_id!r} must be of type postgres and name host and schema (the database)"
-            )
-        options = {
-            k: str(v) for k, v in found.extra.items() if k.startswith("ssl") or k == "target_session_attrs"
-        }
-        if found.host not in LOOPBACK:
-            options.setdefault("sslmode", "verify-full")
-            options.setdefault("ssl_min_protocol_version", "TLSv1.3")
-        user = quote(found.login or "", safe="")
-        password = f":{quote(found.password, safe='')}" if found.password else ""
-        query = f"?{urlencode(options)}" if options else ""
-        host = f"[{found.host}]" if ":" in found.host else found.host
-        return f"postgresql://{user}{password}@{host}:{found.port or 5432}/{quote(found.schema)}{query}"
-
-    def _s3(self, conn_id: str) -> S3Client:
-        from include.privacy.stores.s3 import s3_client
-
-        info = self.connection(conn_id)
-        return s3_client(
-            region=info.extra.get("region_name"),
-            endpoint_url=safe_endpoint(info),
-            access_key=info.login,
-            secret_key=info.password,
-        )
+        return postgres_url(self.connection(conn_id))
 
     def _bucket(self, store: BucketMap) -> Any:
+        info = self.connection(store.connection)
         if store.kind == "s3":
             from include.privacy.stores.s3 import S3Store
 
-            return S3Store(store, self._s3(store.connection), batch_log=self.ledger())
+            return S3Store(store, cloud_clients.s3(info), batch_log=self.ledger())
         from include.privacy.stores.gcs import GcsStore
 
-        return GcsStore(store, self.gcs_client(store.connection), batch_log=self.ledger())
+        return GcsStore(store, cloud_clients.gcs(info), batch_log=self.ledger())
 
     def _sendgrid(self) -> MailPort:
         from include.privacy.mail.sendgrid import SendGridMail

@@ -6,18 +6,16 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, TypedDict
+from typing import TypedDict
 from uuid import UUID
 
+from include.privacy import cloud_clients
 from include.privacy.audits import databases, gcs, logs, s3, snapshots
 from include.privacy.audits.findings import PROMISE_OF, Finding, breach_rule
 from include.privacy.policy.recipients import LEDGER as LEDGER_NAME
 from include.privacy.policy.recipients import DatabaseRecipients
 from include.privacy.runtime import LEDGER, runtime
 from include.privacy.steps.runs import read_run
-
-if TYPE_CHECKING:
-    from include.privacy.stores.log_retention import LogService
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +92,7 @@ def _s3(name: str, as_of: datetime, dry_run: bool) -> Iterable[Finding]:
     if not isinstance(mapped, BucketMap):
         raise TypeError(f"store {name!r} is no bucket")
     buckets = {s.bucket for s in config.data_map.stores if isinstance(s, BucketMap) and s.kind == "s3"}
-    access = read_s3_access(runtime().aws_client("s3", mapped.connection), mapped.bucket)
+    access = read_s3_access(cloud_clients.s3(runtime().connection(mapped.connection)), mapped.bucket)
     return s3.judge(access, buckets, config.recipients.aws)
 
 
@@ -106,7 +104,7 @@ def _gcs(name: str, as_of: datetime, dry_run: bool) -> Iterable[Finding]:
     mapped = config.data_map[name]
     if not isinstance(mapped, BucketMap):
         raise TypeError(f"store {name!r} is no bucket")
-    client = runtime().gcs_client(mapped.connection)
+    client = cloud_clients.gcs(runtime().connection(mapped.connection))
     return gcs.judge(read_gcs_access(client, mapped.bucket), config.recipients.google)
 
 
@@ -129,21 +127,14 @@ def _rds(name: str, as_of: datetime, dry_run: bool) -> Iterable[Finding]:
     from include.privacy.stores.rds import Rds
 
     config = runtime().config()
-    service = Rds(runtime().aws_client("rds", config.clouds[name].connection))
+    service = Rds(cloud_clients.aws("rds", runtime().connection(config.clouds[name].connection)))
     return snapshots.judge(service, config.recipients.aws)
 
 
 def _logs(name: str, as_of: datetime, dry_run: bool) -> Iterable[Finding]:
-    from include.privacy.stores.log_retention import CloudLogging, CloudWatchLogs
-
     config = runtime().config()
     mapped = next(each for each in config.clouds.logs if each.name == name)
-    service: LogService
-    if mapped.kind == "cloudwatch":
-        service = CloudWatchLogs(runtime().aws_client("logs", mapped.connection))
-    else:
-        info = runtime().connection(mapped.connection)
-        service = CloudLogging(runtime().google(mapped.connection), runtime().google_project(info))
+    service = cloud_clients.log_service(mapped, runtime().connection(mapped.connection))
     left = logs.kept_too_long(service, mapped)
     if not dry_run:
         left = logs.mend(service, mapped, left)

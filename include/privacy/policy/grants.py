@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from include.privacy.policy.bucket_map import BucketMap
-from include.privacy.policy.clouds import Clouds
 from include.privacy.policy.data_map import DatabaseMap, Table
 from include.privacy.policy.live import mapped_folders
 from include.privacy.policy.objection import RESTRICTIONS, SUPPRESSED
@@ -205,39 +204,6 @@ def gcs_role(bucket: BucketMap) -> dict[str, Any]:
             },
         ],
     }
-
-
-def cloud_permissions(clouds: Clouds) -> dict[str, list[str]]:
-    """What the role of each entry of ``config/clouds.yaml`` has to be allowed, in its cloud's words.
-
-    RDS deletes by the snapshot's name, which says nothing about its source: narrow the role to snapshots
-    by their tags or names where you have a convention.
-    """
-    found = {each.store: list(_SNAPSHOTS[each.kind]) for each in clouds.snapshots}
-    for logs in clouds.logs:
-        reading, managing = _LOGS[logs.kind]
-        found[logs.name] = [*reading, *([managing] if logs.mode == "manage" else [])]
-    return found
-
-
-_SNAPSHOTS = {
-    "rds": (
-        "rds:DescribeDBSnapshots",
-        "rds:DescribeDBClusterSnapshots",
-        "rds:DescribeDBSnapshotAttributes",
-        "rds:DescribeDBClusterSnapshotAttributes",
-        "rds:DeleteDBSnapshot",
-        "rds:DeleteDBClusterSnapshot",
-    ),
-    "cloud_sql": ("cloudsql.backupRuns.list", "cloudsql.backupRuns.delete", "cloudsql.instances.get"),
-}
-_LOGS = {
-    "cloudwatch": (
-        ("logs:DescribeLogGroups", "logs:DescribeSubscriptionFilters"),
-        "logs:PutRetentionPolicy",
-    ),
-    "cloud_logging": (("logging.buckets.list", "logging.sinks.list"), "logging.buckets.update"),
-}
 
 
 def pools(stores: Iterable[DatabaseMap | BucketMap], work: Iterable[str] = ()) -> dict[str, dict[str, Any]]:

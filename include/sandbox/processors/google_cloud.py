@@ -3,7 +3,7 @@
 Modelled on Google's discovery documents. A deletion is an operation that takes time, and an instance works
 at one at a time (409). It checks no token. Settings: ``backup_runs`` and ``backups`` (add; resources as the
 API shows them), ``gone`` (instances that are no more), ``buckets`` and ``sinks`` (replace, by name),
-``operation_polls`` (how often an operation says that it runs), ``operation_error`` (the code it ends with),
+``operation_polls`` (calls that pass while an operation runs), ``operation_error`` (the code it ends with),
 ``page_size``, ``forget`` (true: all backups stored so far).
 """
 
@@ -89,6 +89,7 @@ class GoogleCloud:
     def answer(self, request: Request) -> Response:
         """One call of either API."""
         with self._lock:
+            self._pass_time()
             for pattern, handler in (
                 (_RUN, self._run),
                 (_BACKUP, self._backup),
@@ -132,16 +133,21 @@ class GoogleCloud:
         found = self._operations.get(name)
         if found is None:
             return self.refusal(404)
-        if found["left"] > 0:
-            found["left"] -= 1
-            found["status"] = "RUNNING"
-        elif found["status"] != "DONE":
-            found["status"] = "DONE"
-            if self._error:
-                found["error"] = {"kind": "sql#operationErrors", "errors": [{"code": self._error}]}
-            else:
-                found["effect"]()
         return Response.of_json({k: v for k, v in found.items() if k not in ("left", "effect")})
+
+    def _pass_time(self) -> None:
+        for each in self._operations.values():
+            if each["status"] == "DONE":
+                continue
+            if each["left"] > 0:
+                each["left"] -= 1
+                each["status"] = "RUNNING"
+                continue
+            each["status"] = "DONE"
+            if self._error:
+                each["error"] = {"kind": "sql#operationErrors", "errors": [{"code": self._error}]}
+            else:
+                each["effect"]()
 
     def _list_buckets(self, request: Request, project: str) -> Response:
         shown = [{"name": self._name(project, name), **settings} for name, settings in self._buckets.items()]
