@@ -101,9 +101,8 @@ class Service:
 
 
 def test_logs_are_shortened_where_we_manage_them_and_reported_where_not() -> None:
-    service = Service(
-        LogStore("a", 30), LogStore("b", None), LogStore("c", 400, locked=True), LogStore("d", 365)
-    )
+    stores = [LogStore("a", 30), LogStore("b", None), LogStore("c", 400, locked=True), LogStore("d", 365)]
+    service = Service(*stores)
     settings: dict[str, Any] = {"name": "l", "kind": "cloudwatch", "connection": "c", "max_days": 90}
     audited = Logs(**settings, exempt={"d": "the auditors ask for a year"})
     long = logs.kept_too_long(service, audited)
@@ -132,11 +131,9 @@ def test_cloudwatch_is_read_and_set(world: World) -> None:
     for name in names:
         raw.create_log_group(logGroupName=name)
     try:
-        service = CloudWatchLogs(
-            aws_client(
-                "logs", region="eu-central-1", endpoint_url=world.s3_endpoint, access_key="a", secret_key="s"
-            )
-        )
+        keys = {"access_key": objects.ACCESS_KEY, "secret_key": objects.SECRET_KEY}
+        client = aws_client("logs", region=objects.REGION, endpoint_url=world.s3_endpoint, **keys)
+        service = CloudWatchLogs(client)
         found = list(service.log_stores("/audit-test/"))
         assert [s.name for s in found] == names
         assert {s.days for s in found} == {None}

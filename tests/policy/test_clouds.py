@@ -64,7 +64,7 @@ def test_without_the_files_there_are_no_snapshots_and_no_recipients(tmp_path: Pa
     config = load_config(configs.write(tmp_path))
     assert config.clouds.names() == ()
     assert config.recipients.postgres == {}
-    with pytest.raises(KeyError, match="config/clouds.yaml"):
+    with pytest.raises(KeyError, match=r"config/clouds\.yaml"):
         config.clouds["shots"]
 
 
@@ -74,7 +74,7 @@ def test_without_the_files_there_are_no_snapshots_and_no_recipients(tmp_path: Pa
         ({"snapshots": [SNAPSHOTS]}, None, "0 rules expire these snapshots"),
         ({}, RULE, "config/clouds.yaml has no snapshots of that name"),
         ({"snapshots": [SNAPSHOTS | {"store": "people"}]}, None, "is the name of another store"),
-        ({"snapshots": [SNAPSHOTS | {"sources": {"db-1": "archive"}}]}, RULE, "is no database of the data map"),
+        ({"snapshots": [SNAPSHOTS | {"sources": {"db-1": "archive"}}]}, RULE, "is no database of"),
         ({"snapshots": [SNAPSHOTS | {"sources": {}}]}, RULE, "sources"),
         ({"snapshots": [SNAPSHOTS | {"kind": "azure"}]}, RULE, "is not one of the allowed values"),
         ({"snapshots": [SNAPSHOTS]}, RULE | {"limit_days": 181}, "P4.3 promises 180 days at most"),
@@ -95,7 +95,7 @@ def test_what_does_not_hold_together_is_told(
     [
         ({"postgres": {}}, "database people has no list"),
         ({"postgres": {"people": {}, "peple": {}}}, "write people"),
-        ({"postgres": {"people": {"roles": ["a"], "privileged": ["b"]}}}, "is privileged, but not among the roles"),
+        ({"postgres": {"people": {"roles": ["a"], "privileged": ["b"]}}}, "but not among the roles"),
         ({"aws": {"accounts": ["12"]}, "postgres": {"people": {}}}, "aws.accounts"),
         ({"azure": {}, "postgres": {"people": {}}}, "is not a known field"),
     ],

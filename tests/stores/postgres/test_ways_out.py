@@ -23,11 +23,8 @@ def database(world: World, fresh_database: Callable[..., str]) -> Iterator[tuple
     name = str(conninfo_to_dict(fresh_database())["dbname"])
     with psycopg.connect(world.dsn(name), autocommit=True) as owner:
         owner.execute(sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(sql.Identifier(name)))
-        owner.execute(
-            sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(
-                sql.Identifier(name), sql.Identifier(DAG_ROLE)
-            )
-        )
+        grant = sql.SQL("GRANT CONNECT ON DATABASE {} TO {}")
+        owner.execute(grant.format(sql.Identifier(name), sql.Identifier(DAG_ROLE)))
         yield world.dsn(name, DAG_ROLE), owner
 
 
@@ -66,7 +63,7 @@ def test_everything_that_carries_rows_out_is_found(database: tuple[str, Any]) ->
         "REPLICATION",
         "SUPERUSER",
         "IN ROLE pg_read_all_data",
-        "IN ROLE pg_execute_server_program",
+        "IN ROLE pg_read_server_files",
     ],
 )
 def test_a_role_that_reads_past_every_grant_is_privileged(database: tuple[str, Any], privilege: str) -> None:
