@@ -29,7 +29,7 @@ P2.4, P3.2, P5.1, P5.2, P5.3, P5.4, P5.5, P5.6, P5.7
 
 from airflow.sdk import CronTriggerTimetable, Param, TriggerRule, dag, task
 
-from include.dag_defaults import START, Tag, default_args
+from include.dag_defaults import RETENTION_POOL, START, Tag, default_args
 from include.privacy.audits import looking, recipients
 from include.privacy.steps import runs
 
@@ -51,7 +51,7 @@ def audit_recipients():
     run = task(runs.open_run)("recipient_audit")
     looks = task(looking.list_looks)()
     counts = (
-        task(looking.look, map_index_template="{{ task.op_kwargs['name'] }}")
+        task(looking.look, pool=RETENTION_POOL, map_index_template="{{ task.op_kwargs['name'] }}")
         .partial(ledger_run=run)
         .expand_kwargs(looks)
     )

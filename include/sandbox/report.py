@@ -10,7 +10,11 @@ from include.sandbox.airflow import Airflow
 from include.sandbox.results import Line, Request
 from include.sandbox.verify import Check
 
-WHY = {"erasure_requests": "requests for erasure"}
+WHY = {
+    "erasure_requests": "requests for erasure",
+    "snapshots_rds": "snapshots of RDS",
+    "snapshots_cloud_sql": "backups of Cloud SQL",
+}
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ from include.privacy.policy.recipients import Recipients
 
 if TYPE_CHECKING:
     from include.privacy.stores.log_retention import LogService, LogStore
+
+log = logging.getLogger(__name__)
 
 CODES = ("logs_kept_too_long", "unknown_log_destination")
 
@@ -25,15 +28,21 @@ def kept_too_long(service: LogService, logs: Logs) -> list[LogStore]:
 
 
 def mend(service: LogService, logs: Logs, long: list[LogStore]) -> list[LogStore]:
-    """Shorten those where the map says ``manage``; returns what nobody could."""
+    """Shorten those where the map says ``manage``; returns what nobody could, or what the cloud refused."""
+    from include.privacy.stores.aws import CloudError
+
     if logs.mode != "manage":
         return long
     left = []
     for each in long:
-        if each.locked:
+        try:
+            if each.locked:
+                left.append(each)
+            else:
+                service.shorten(each, logs.max_days)
+        except CloudError as error:
+            log.error("%s: %s could not be shortened: %s", logs.name, each.name, error)
             left.append(each)
-        else:
-            service.shorten(each, logs.max_days)
     return left
 
 
