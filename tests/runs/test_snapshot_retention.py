@@ -139,3 +139,17 @@ def test_a_cloud_that_does_not_answer_stops_no_other(estate: Estate, there: Clou
     assert red
     assert all("snapshots_cloud_sql" in line for line in red)
     assert not OLD & there.snapshots()
+
+
+def test_a_person_erased_today_is_told_of_the_newest_snapshot(estate: Estate, there: Clouds) -> None:
+    from include.privacy.steps.residue import residual_until
+
+    taken, erased = estate.as_of + timedelta(days=9), estate.as_of + timedelta(days=10)
+    before = residual_until(erased)
+    there.rds.configure(
+        snapshots=[{"id": "new", "source": clouds.PRACTICE, "created": clouds.text(taken)}],
+    )
+    after = residual_until(erased)
+    assert before is not None
+    assert after == taken + timedelta(days=180)
+    assert before < after

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -163,6 +164,16 @@ def test_a_deletion_whose_answer_is_lost_is_found_done(there: Standing, rds: Rds
     assert not outcome.blocked
     assert left(there) == set()
     assert not there.control.faults()
+
+
+def test_two_copies_at_once_do_no_harm(there: Standing) -> None:
+    put(there, *({"id": f"s{n}", "created": ago(200)} for n in range(30)), {"id": "young"})
+    copies = [store(Rds(client(there))) for _ in range(2)]
+    plan = copies[0].plan_expiry(RULE, uuid4(), as_of=AS_OF)
+    with ThreadPoolExecutor(2) as threads:
+        outcomes = list(threads.map(lambda each: each.execute(plan, None, Gate()), copies))
+    assert left(there) == {"young"}
+    assert not any(outcome.blocked for outcome in outcomes)
 
 
 def test_a_denied_call_says_what_to_grant_and_names_no_snapshot(there: Standing, rds: Rds) -> None:
