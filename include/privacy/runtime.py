@@ -24,6 +24,7 @@ from include.privacy.connections import (
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from mypy_boto3_s3 import S3Client
 
     from include.privacy.ledger import Ledger
     from include.privacy.letters.rendering import Letters
@@ -130,18 +131,14 @@ class Runtime:
         mapped = next((s for s in self.stores() if isinstance(s, BucketMap) and s.archives), None)
         if mapped is None:
             raise LookupError("no bucket of the data map has `archives:`; map one (config/data_map/)")
-        info = self.connection(mapped.connection)
-        key = info.extra.get("kms_key_id")
+        key = self.connection(mapped.connection).extra.get("kms_key_id")
         if not key:
             raise UnusableConnectionError(
                 f"connection {mapped.connection!r}: extra needs kms_key_id, the id, ARN or alias of a KMS key"
             )
         return cast(
             "ArchiveBucket",
-            self._once(
-                "archives",
-                lambda: ArchiveBucket(mapped, cloud_clients.s3(self.connection(mapped.connection)), str(key)),
-            ),
+            self._once("archives", lambda: ArchiveBucket(mapped, self._s3(mapped.connection), str(key))),
         )
 
     def transmission_key(self) -> tuple[Ed25519PrivateKey, str]:
@@ -241,15 +238,18 @@ class Runtime:
         """PostgreSQL URL of a connection. TLS with a verified certificate unless on this machine."""
         return postgres_url(self.connection(conn_id))
 
+    def _s3(self, conn_id: str) -> S3Client:
+        return cloud_clients.s3(self.connection(conn_id))
+
     def _bucket(self, store: BucketMap) -> Any:
-        info = self.connection(store.connection)
         if store.kind == "s3":
             from include.privacy.stores.s3 import S3Store
 
-            return S3Store(store, cloud_clients.s3(info), batch_log=self.ledger())
+            return S3Store(store, self._s3(store.connection), batch_log=self.ledger())
         from include.privacy.stores.gcs import GcsStore
 
-        return GcsStore(store, cloud_clients.gcs(info), batch_log=self.ledger())
+        google = cloud_clients.gcs(self.connection(store.connection))
+        return GcsStore(store, google, batch_log=self.ledger())
 
     def _sendgrid(self) -> MailPort:
         from include.privacy.mail.sendgrid import SendGridMail

@@ -6,7 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import TypedDict
+from typing import Protocol, TypedDict
 from uuid import UUID
 
 from include.privacy import cloud_clients
@@ -29,6 +29,15 @@ class Look(TypedDict):
 
     kind: str
     name: str
+
+
+class LooksPersonal(Protocol):
+    """What a scan finds where nothing personal may be: where, what kind, how many values; never a value."""
+
+    site: str
+    dimension: str
+    pattern: str
+    count: int
 
 
 def list_looks() -> list[Look]:
@@ -145,15 +154,15 @@ def _logs(name: str, as_of: datetime, dry_run: bool) -> Iterable[Finding]:
 def _processor(name: str, as_of: datetime, dry_run: bool) -> Iterable[Finding]:
     """Keys, their scopes and features as far as the processor shows them; and what it looks at of its own.
 
-    An adapter may have ``scan(as_of)``: sentences on what looks personal where nothing personal may be.
+    An adapter may have ``scan(as_of)``, which yields :class:`LooksPersonal`.
     """
     adapter = runtime().processor(name)
     for problem in adapter.preflight(as_of=as_of).problems:
         yield Finding("processor_problem", problem, f"put it right at {name}, then run this again")
-    scan = getattr(adapter, "scan", None)
-    for found in scan(as_of) if callable(scan) else ():
-        what = found if isinstance(found, str) else "something that looks personal"
-        yield Finding("looks_personal", what, f"stop sending it to {name}, and have it deleted there")
+    scan: Callable[[datetime], Iterable[LooksPersonal]] = getattr(adapter, "scan", lambda _: ())
+    for found in scan(as_of):
+        what = f"{found.count} values of {found.dimension} at {found.site} look like {found.pattern}"
+        yield Finding("looks_personal", what, f"stop sending them to {name}, and have them deleted there")
 
 
 _LOOKS: Mapping[str, tuple[tuple[str, ...], Callable[[str, datetime, bool], Iterable[Finding]]]] = {
