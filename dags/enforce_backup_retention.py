@@ -1,14 +1,16 @@
-"""Delete backup archives before they are older than the policy allows.
+"""Delete backup archives and database snapshots before they are older than the policy allows.
 
 ## What it does
 For each object-age rule: counts what was captured longer ago than the target, checks the count against
-the guard, deletes every version, delete marker and unfinished upload of it, and looks again. Compares
+the guard, deletes every version, delete marker and unfinished upload of it, and looks again. The same for
+each snapshot-age rule, with snapshots of databases in RDS and Cloud SQL (`config/clouds.yaml`). Compares
 the bucket's own lifecycle with what the promise needs and sets it where the data map says `manage`.
 Reports how far the oldest archive is past its limit on two clocks: still readable, and still restorable.
 
 ## What it does not do
 It never looks into an archive and never deletes a single person from one: backups expire as a whole.
-What a lock or a bucket's retention keeps is reported before it becomes a breach, not forced.
+What a lock or a bucket's retention keeps is reported before it becomes a breach, not forced; so is what a
+cloud itself keeps (AWS Backup). Snapshots of servers that nobody mapped are left alone and reported.
 
 ## Triggers
 Daily at 03:15 UTC; when a guarded plan was decided (asset `approved_plans`); by hand.

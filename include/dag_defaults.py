@@ -35,6 +35,7 @@ class Tag(StrEnum):
     retention = "retention"
     requests = "requests"
     holds = "legal-holds"
+    audits = "audits"
     decisions = "decisions"
     scheduled = "scheduled"
     event = "event-driven"

@@ -15,12 +15,18 @@ from uuid import UUID, uuid4
 from include.privacy.clock import parse_instant
 from include.privacy.connections import UnusableConnectionError
 from include.privacy.planning.models import Cohort, Plan, PlanError
-from include.privacy.policy import coverage, grants, live
+from include.privacy.policy import coverage, grant_documents, grants, live
 from include.privacy.policy.bucket_map import BucketMap
 from include.privacy.policy.data_map import DatabaseMap
 from include.privacy.policy.loading import ROOT, Config, ConfigError, Problem, load_config
 from include.privacy.policy.pages import PageError
-from include.privacy.policy.policy import ObjectAgeRule, RecordAgeRule, Rule, SubjectLifecycleRule
+from include.privacy.policy.policy import (
+    ObjectAgeRule,
+    RecordAgeRule,
+    Rule,
+    SnapshotAgeRule,
+    SubjectLifecycleRule,
+)
 from include.privacy.policy.purpose_views import compare_views
 from include.privacy.requests import command_line
 from include.privacy.runtime import LEDGER, LEDGER_OWNER, runtime
@@ -95,17 +101,17 @@ def _live_problems(config: Config) -> Iterator[Problem]:
 def plan(options: argparse.Namespace) -> int:
     """Print what a rule, a request or the erasure of one person would do, with exact counts."""
     config = load_config()
-    as_of: datetime = options.as_of
-    if options.store and options.store not in (known := [s.store for s in config.data_map.stores]):
+    known = [*(s.store for s in config.data_map.stores), *config.clouds.names()]
+    if options.store and options.store not in known:
         raise _RefusedError(f"store {options.store!r} is not mapped; write one of {', '.join(known)}")
     if options.rule:
         try:
             rule = config.policy.rule(options.rule)
         except KeyError as error:
             raise _RefusedError(str(error.args[0])) from None
-        plans = _rule_plans(rule, options.store, as_of)
+        plans = _rule_plans(rule, options.store, options.as_of)
     else:
-        plans = _people_plans([_subject(options)], options.store, as_of, rule=None)
+        plans = _people_plans([_subject(options)], options.store, options.as_of, rule=None)
     for made in plans:
         _show(made)
     return 0
@@ -118,8 +124,8 @@ def _rule_plans(rule: Rule, store: str | None, as_of: datetime) -> Iterator[Plan
     match rule:
         case RecordAgeRule():
             yield runtime().database(rule.store).plan_record_age(rule, uuid4(), as_of=as_of)
-        case ObjectAgeRule():
-            yield runtime().bucket(rule.store).plan_expiry(rule, uuid4(), as_of=as_of)
+        case ObjectAgeRule() | SnapshotAgeRule():
+            yield runtime().store(rule.store).plan_expiry(rule, uuid4(), as_of=as_of)
         case SubjectLifecycleRule(action="mark_deleted"):
             count = runtime().root().mark_deleted(rule, as_of=as_of, dry_run=True)
             print(f"{rule.store}, rule {rule.id}: would mark {count} accounts as deleted")
@@ -234,19 +240,13 @@ def pools(_: argparse.Namespace) -> int:
 
 def print_grants(options: argparse.Namespace) -> int:
     """Print least-privilege SQL grants, IAM policies and Cloud Storage roles made from the data map."""
-    config = load_config()
-    chosen = [s for s in config.data_map.stores if options.store in (None, s.store)]
-    if not chosen:
-        raise _RefusedError(
-            f"store {options.store!r} is not mapped; known: {[s.store for s in config.data_map.stores]}"
-        )
-    for store in chosen:
-        if isinstance(store, DatabaseMap):
-            print(grants.database_grants(store, config.policy.rules, options.role, config.policy.purposes))
-        else:
-            document = grants.s3_policy(store) if store.kind == "s3" else grants.gcs_role(store)
-            text = json.dumps(document, indent=2)
-            print(text if options.store else f"-- {store.store}: {grants.DOCUMENTS[store.kind]}\n{text}\n")
+    found = grant_documents.documents(load_config(), options.role)
+    if options.store not in (None, *found):
+        raise _RefusedError(f"store {options.store!r} is not mapped; known: {list(found)}")
+    for name, (what, text) in found.items():
+        if options.store in (None, name):
+            plain = options.store == name or what == grant_documents.SQL
+            print(text if plain else f"-- {name}: {what}\n{text}\n")
     return 0
 
 

@@ -63,6 +63,27 @@ def key_bytes(text: str, what: str, where: str) -> bytes:
     return key
 
 
+def postgres_url(found: ConnectionInfo) -> str:
+    """PostgreSQL URL of a connection. TLS with a verified certificate unless on this machine."""
+    from urllib.parse import quote, urlencode
+
+    if found.conn_type not in ("postgres", "postgresql") or not (found.host and found.schema):
+        raise UnusableConnectionError(
+            f"connection {found.conn_id!r} must be of type postgres and name host and schema (the database)"
+        )
+    options = {
+        k: str(v) for k, v in found.extra.items() if k.startswith("ssl") or k == "target_session_attrs"
+    }
+    if found.host not in LOOPBACK:
+        options.setdefault("sslmode", "verify-full")
+        options.setdefault("ssl_min_protocol_version", "TLSv1.3")
+    user = quote(found.login or "", safe="")
+    password = f":{quote(found.password, safe='')}" if found.password else ""
+    query = f"?{urlencode(options)}" if options else ""
+    host = f"[{found.host}]" if ":" in found.host else found.host
+    return f"postgresql://{user}{password}@{host}:{found.port or 5432}/{quote(found.schema)}{query}"
+
+
 def safe_endpoint(info: ConnectionInfo) -> str | None:
     """The connection's own endpoint, which must be TLS unless it is on this machine (P7.1)."""
     from urllib.parse import urlsplit

@@ -11,15 +11,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, cast
-from urllib.parse import quote, urlencode
 
+from include.privacy import cloud_clients
 from include.privacy.connections import (
-    LOOPBACK,
     ConnectionInfo,
     UnusableConnectionError,
     connection,
     key_bytes,
-    safe_endpoint,
+    postgres_url,
 )
 
 if TYPE_CHECKING:
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from include.privacy.stores.postgres import PostgresStore
     from include.privacy.stores.protocol import ExportStore
     from include.privacy.stores.s3 import S3Store
+    from include.privacy.stores.snapshots import SnapshotStore
 
 LEDGER = "privacy_ledger"
 LEDGER_OWNER = "privacy_ledger_owner"
@@ -82,9 +82,11 @@ class Runtime:
         return self.database(self.config().data_map.root.store)
 
     def store(self, name: str) -> Any:
-        """The adapter of any store, as an ``ErasureStore``."""
+        """The adapter of any store, or set of snapshots, as an ``ErasureStore``."""
         from include.privacy.policy.data_map import DatabaseMap
 
+        if name in self.config().clouds.names():
+            return self.snapshots(name)
         if isinstance(self.config().data_map[name], DatabaseMap):
             return self.database(name)
         return self.bucket(name)
@@ -110,6 +112,16 @@ class Runtime:
         if isinstance(store, DatabaseMap):
             raise TypeError(f"store {name!r} is a database, not a bucket")
         return cast("S3Store", self._once(("store", name), lambda: self._bucket(store)))
+
+    def snapshots(self, name: str) -> SnapshotStore:
+        """The adapter of a set of database snapshots, in RDS or Cloud SQL."""
+        mapped = self.config().clouds[name]
+
+        def make() -> SnapshotStore:
+            info = self.connection(mapped.connection)
+            return cloud_clients.snapshot_store(mapped, info, self.ledger())
+
+        return cast("SnapshotStore", self._once(("snapshots", name), make))
 
     def archives(self) -> ArchiveBucket:
         """The bucket for archives. Its connection's extra names the KMS key (``kms_key_id``)."""
@@ -167,28 +179,16 @@ class Runtime:
         )
 
     def processor(self, name: str) -> Processor:
-        """The adapter of a processor: ``connect`` of the module of its name.
-
-        A ``connect`` that takes ``invoices`` gets the store for those that outlive the processor's copy.
-        """
-        from importlib import import_module
-        from inspect import signature
+        """The adapter of a processor."""
+        from include.privacy.processors.connecting import connect
 
         mapped = self.config().processors.get(name)
         if mapped is None:
             raise LookupError(f"processor {name!r} is not mapped in config/processors/")
-
-        def make() -> Processor:
-            module = import_module(f"include.privacy.processors.{mapped.processor}")
-            info = self.connection(mapped.connection)
-            own = {"invoices": self.invoices()} if "invoices" in signature(module.connect).parameters else {}
-            try:
-                made: Processor = module.connect(mapped, info, safe_endpoint(info), **own)
-            except ValueError as error:
-                raise UnusableConnectionError(f"connection {mapped.connection!r}: {error}") from None
-            return made
-
-        return cast("Processor", self._once(("processor", name), make))
+        info = self.connection(mapped.connection)
+        return cast(
+            "Processor", self._once(("processor", name), lambda: connect(mapped, info, self.invoices))
+        )
 
     def ledger(self) -> Ledger:
         """The ledger, as the role that DAGs use."""
@@ -217,25 +217,15 @@ class Runtime:
 
     def mail(self) -> MailPort:
         """Sends letters, through SendGrid."""
-        return cast("MailPort", self._once("mail", self._sendgrid))
+        from include.privacy.processors.connecting import mail
+
+        info, head = self.connection(SENDGRID), self.config().letters.head
+        return cast("MailPort", self._once("mail", lambda: mail(info, head)))
 
     def doorbell(self) -> Doorbell:
         """The queue that wakes the intake."""
-        return cast("Doorbell", self._once("doorbell", self._doorbell))
-
-    def _doorbell(self) -> Doorbell:
-        from include.privacy.stores.doorbell import Doorbell, sqs_client
-
         info = self.connection(REQUEST_QUEUE)
-        if not info.extra.get("queue_url"):
-            raise UnusableConnectionError(f"connection {REQUEST_QUEUE!r} has no extra 'queue_url'")
-        client = sqs_client(
-            region=info.extra.get("region_name"),
-            endpoint_url=safe_endpoint(info),
-            access_key=info.login,
-            secret_key=info.password,
-        )
-        return Doorbell(client, str(info.extra["queue_url"]))
+        return cast("Doorbell", self._once("doorbell", lambda: cloud_clients.doorbell(info)))
 
     def master_key(self) -> bytes:
         """The 32 bytes that wrap the ledger's keys: PRIVACY_MASTER_KEY, or the connection's password."""
@@ -250,60 +240,20 @@ class Runtime:
 
     def dsn(self, conn_id: str) -> str:
         """PostgreSQL URL of a connection. TLS with a verified certificate unless on this machine."""
-        found = self.connection(conn_id)
-        if found.conn_type not in ("postgres", "postgresql") or not (found.host and found.schema):
-            raise UnusableConnectionError(
-                f"connection {conn_id!r} must be of type postgres and name host and schema (the database)"
-            )
-        options = {
-            k: str(v) for k, v in found.extra.items() if k.startswith("ssl") or k == "target_session_attrs"
-        }
-        if found.host not in LOOPBACK:
-            options.setdefault("sslmode", "verify-full")
-            options.setdefault("ssl_min_protocol_version", "TLSv1.3")
-        user = quote(found.login or "", safe="")
-        password = f":{quote(found.password, safe='')}" if found.password else ""
-        query = f"?{urlencode(options)}" if options else ""
-        host = f"[{found.host}]" if ":" in found.host else found.host
-        return f"postgresql://{user}{password}@{host}:{found.port or 5432}/{quote(found.schema)}{query}"
+        return postgres_url(self.connection(conn_id))
 
     def _s3(self, conn_id: str) -> S3Client:
-        from include.privacy.stores.s3 import s3_client
-
-        info = self.connection(conn_id)
-        return s3_client(
-            region=info.extra.get("region_name"),
-            endpoint_url=safe_endpoint(info),
-            access_key=info.login,
-            secret_key=info.password,
-        )
+        return cloud_clients.s3(self.connection(conn_id))
 
     def _bucket(self, store: BucketMap) -> Any:
-        info = self.connection(store.connection)
-        endpoint = safe_endpoint(info)
         if store.kind == "s3":
             from include.privacy.stores.s3 import S3Store
 
             return S3Store(store, self._s3(store.connection), batch_log=self.ledger())
-        from include.privacy.stores.gcs import GcsStore, gcs_client
+        from include.privacy.stores.gcs import GcsStore
 
-        google = gcs_client(project=info.extra.get("project"), endpoint_url=endpoint)
+        google = cloud_clients.gcs(self.connection(store.connection))
         return GcsStore(store, google, batch_log=self.ledger())
-
-    def _sendgrid(self) -> MailPort:
-        from include.privacy.mail.sendgrid import SendGridMail
-
-        info = self.connection(SENDGRID)
-        head = self.config().letters.head
-        try:
-            return SendGridMail(
-                info.password or "",
-                head.sender,
-                reply_to=head.privacy_contact.address,
-                endpoint_url=safe_endpoint(info),
-            )
-        except ValueError as error:
-            raise UnusableConnectionError(f"connection {SENDGRID!r}: {error}") from None
 
     def close(self) -> None:
         """Close what holds connections; what is asked for afterwards is made anew."""

@@ -1,4 +1,4 @@
-"""S3 and SQS on 127.0.0.1 by ministack, and the clients and fixtures-to-be that go with them.
+"""S3, SQS and CloudWatch Logs on 127.0.0.1 by ministack, and the clients and fixtures that go with them.
 
 ministack stores what it is given and enforces versioning, Object Lock and legal holds; it checks no
 credentials but those of signed links, stores bucket policies without applying them and runs no
@@ -13,7 +13,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import boto3
 from botocore.config import Config
@@ -28,7 +28,7 @@ HOST = "127.0.0.1"
 REGION: Final = "eu-central-1"
 # Any pair will do; a number of twelve digits would select another account.
 ACCESS_KEY, SECRET_KEY = "sandbox", "sandbox-secret"
-SERVICES = "s3,sqs,sts,kms,iam,rds"
+SERVICES = "s3,sqs,sts,kms,iam,logs"
 QUEUE = "privacy-requests"
 DEAD_LETTERS = "privacy-requests-dead-letters"
 MAX_RECEIVES = 50
@@ -83,6 +83,16 @@ def sqs_client(endpoint: str) -> SQSClient:
     return boto3.client("sqs", **_arguments(endpoint))
 
 
+def logs_client(endpoint: str) -> Any:
+    """A boto3 client of CloudWatch Logs for the sandbox."""
+    return cast(Any, boto3).client("logs", **_arguments(endpoint))
+
+
+def rds_client(endpoint: str) -> Any:
+    """A boto3 client of RDS for the sandbox's stand-in."""
+    return cast(Any, boto3).client("rds", **_arguments(endpoint))
+
+
 def _arguments(endpoint: str, **options: Any) -> Any:
     config = Config(
         connect_timeout=5, read_timeout=60, retries={"max_attempts": 3, "mode": "standard"}, **options
@@ -122,6 +132,19 @@ def create_bucket(s3: S3Client, name: str, *, versioning: bool = True, object_lo
     if versioning and not object_lock:
         s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
     return name
+
+
+def block_public_access(s3: S3Client, name: str) -> None:
+    """What AWS does to every new bucket, and ministack does not."""
+    s3.put_public_access_block(
+        Bucket=name,
+        PublicAccessBlockConfiguration={
+            "BlockPublicAcls": True,
+            "IgnorePublicAcls": True,
+            "BlockPublicPolicy": True,
+            "RestrictPublicBuckets": True,
+        },
+    )
 
 
 def create_key(endpoint: str, alias: str = ARCHIVE_KEY) -> str:

@@ -10,7 +10,11 @@ from include.sandbox.airflow import Airflow
 from include.sandbox.results import Line, Request
 from include.sandbox.verify import Check
 
-WHY = {"erasure_requests": "requests for erasure"}
+WHY = {
+    "erasure_requests": "requests for erasure",
+    "snapshots_rds": "snapshots of RDS",
+    "snapshots_cloud_sql": "backups of Cloud SQL",
+}
 
 
 @dataclass(frozen=True)
@@ -130,4 +134,6 @@ def _cells(line: Line) -> list[str]:
 
 
 def _unit(line: Line) -> str:
+    if line.action == "expire_objects" and not line.bucket:
+        return "snapshots"
     return "objects" if line.bucket else "rows"

@@ -150,3 +150,14 @@ def open_breaches(ledger_dsn: str) -> int:
     with psycopg.connect(ledger_dsn) as conn:
         row = conn.execute("SELECT count(*) FROM ledger.breach WHERE resolved_at IS NULL").fetchone()
         return int(row[0]) if row else 0
+
+
+def last_audit(ledger_dsn: str) -> tuple[int, int]:
+    """At how many places the last audit of recipients looked, and how many alarms it left."""
+    with psycopg.connect(ledger_dsn) as conn:
+        row = conn.execute(
+            "SELECT summary->>'looked_at', jsonb_array_length(summary->'red') FROM ledger.run"
+            " WHERE kind = 'recipient_audit' AND NOT dry_run AND finished_at IS NOT NULL"
+            " ORDER BY finished_at DESC LIMIT 1"
+        ).fetchone()
+        return (int(row[0]), int(row[1])) if row else (0, 0)

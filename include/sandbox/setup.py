@@ -22,13 +22,15 @@ from include.privacy.policy.data_map import DatabaseMap
 from include.privacy.policy.grants import database_grants
 from include.privacy.policy.loading import load_config
 from include.sandbox.airflow import Airflow, configure, run_command
-from include.sandbox.gcs import gcs_client
-from include.sandbox.objects import create_bucket, create_key, s3_client
+from include.sandbox.gcs import PROJECT, close_to_the_public, gcs_client
+from include.sandbox.objects import block_public_access, create_bucket, create_key, rds_client, s3_client
+from include.sandbox.platform import clouds
 from include.sandbox.platform.backups import BackupReport, write_backups
 from include.sandbox.platform.content import ContentReport, upload_content
 from include.sandbox.platform.seed import SeedReport, create_schema, seed
 from include.sandbox.postgres import DAG_ROLE
 from include.sandbox.processes import SandboxError
+from include.sandbox.processors import GOOGLE_CLOUD, RDS
 from include.sandbox.processors.seeding import seed_processors
 from include.sandbox.verify import Stores
 from include.sandbox.world import ROOT, World, stop_world
@@ -91,18 +93,18 @@ def fill(world: World, say: Say, people: int, as_of: datetime) -> Platform:
         gcs_bucket=gcs_client(world.gcs_endpoint).bucket(BACKUP_COPY),
         oldest_days=OLDEST_BACKUP_DAYS,
     )
+    clouds.fill(world, as_of)
     return Platform(seeded, content, backups)
 
 
 def create_buckets(world: World) -> None:
     """The four buckets, versioned; GCS with the soft delete that Google switches on for every bucket."""
     s3 = s3_client(world.s3_endpoint)
-    create_bucket(s3, CONTENT)
-    create_bucket(s3, BACKUPS)
-    create_bucket(s3, ARCHIVES)
+    for name in (CONTENT, BACKUPS, ARCHIVES):
+        block_public_access(s3, create_bucket(s3, name))
     create_key(world.s3_endpoint)
     google = gcs_client(world.gcs_endpoint)
-    copy = google.bucket(BACKUP_COPY)
+    copy = close_to_the_public(google.bucket(BACKUP_COPY))
     copy.versioning_enabled = True
     copy.soft_delete_policy.retention_duration_seconds = SOFT_DELETE_SECONDS
     google.create_bucket(copy)
@@ -123,6 +125,8 @@ def stores(world: World) -> Stores:
         CONTENT,
         BACKUPS,
         BACKUP_COPY,
+        rds_client(world.processor_endpoints[RDS]),
+        f"{world.processor_endpoints[GOOGLE_CLOUD]}/v1/projects/{PROJECT}/instances/{clouds.STANDBY}",
     )
 
 

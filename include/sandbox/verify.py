@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import psycopg
 from psycopg import sql
 
@@ -73,6 +74,8 @@ class Stores:
     content_bucket: str = "practice-engine-user-content"
     backup_bucket: str = "practice-engine-backups"
     backup_copy: str = "practice-engine-backups-copy"
+    rds: Any = None
+    cloud_sql: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,7 @@ class Baseline:
     invoices: int
     content: dict[str, int]
     archives: dict[str, dict[str, datetime]] = field(default_factory=dict)
+    snapshots: dict[str, dict[str, datetime]] = field(default_factory=dict)
 
     @property
     def erased(self) -> frozenset[int]:
@@ -139,6 +143,7 @@ def take_baseline(
             invoices=_one(accounts, "SELECT count(*) FROM invoices"),
             content=_content(stores),
             archives=_archives(stores),
+            snapshots=_snapshots(stores),
         )
 
 
@@ -281,6 +286,21 @@ def check_backups(stores: Stores, before: Baseline) -> list[Check]:
     return checks
 
 
+def check_snapshots(stores: Stores, before: Baseline) -> list[Check]:
+    """No snapshot past its target is left in either cloud, and no younger one was touched."""
+    now = _snapshots(stores)
+    checks = []
+    for place, snapshots in before.snapshots.items():
+        old = {name for name, captured in snapshots.items() if captured <= before.as_of - BACKUP_TARGET}
+        left, lost = old & set(now[place]), set(snapshots) - old - set(now[place])
+        statement = (
+            f"{place}: {len(old)} snapshots past 170 days are gone, {len(snapshots) - len(old)} are kept"
+        )
+        detail = f"{len(left)} left, {len(lost)} lost"
+        checks.append(Check("P4.3", statement, bool(old) and not left and not lost, detail))
+    return checks
+
+
 def check_residue(dsns: Mapping[str, str], markers: Sequence[Marker]) -> list[Check]:
     """Nothing recognisable of two marked people in any row of any table of any database.
 
@@ -346,6 +366,20 @@ def _archives(stores: Stores) -> dict[str, dict[str, datetime]]:
         for blob in stores.gcs.list_blobs(stores.backup_copy, prefix="backups/", versions=True)
     }
     return {"S3 backups": s3, "GCS backups": gcs}
+
+
+def _snapshots(stores: Stores) -> dict[str, dict[str, datetime]]:
+    """Id → capture time of every snapshot, for each of the two clouds; nothing where there is none to ask."""
+    found: dict[str, dict[str, datetime]] = {}
+    if stores.rds is not None:
+        found["RDS"] = {
+            raw["DBSnapshotIdentifier"]: raw["OriginalSnapshotCreateTime"]
+            for raw in stores.rds.describe_db_snapshots()["DBSnapshots"]
+        }
+    if stores.cloud_sql:
+        runs = httpx.get(f"{stores.cloud_sql}/backupRuns", timeout=30).raise_for_status().json()["items"]
+        found["Cloud SQL"] = {run["id"]: datetime.fromisoformat(run["startTime"]) for run in runs}
+    return found
 
 
 def _stated(metadata: dict[str, str] | None) -> datetime | None:

@@ -170,7 +170,15 @@ class World:
                 "backups_gcs": {"conn_type": "google_cloud_platform", "extra": google},
                 "request_queue": queue,
                 "privacy_suppression_key": {"conn_type": "generic", "password": self.suppression_key},
-                **{name: self._processor(name) for name in processors.MAKERS},
+                "aws_rds": self._aws(endpoint_url=self.processor_endpoints[processors.RDS]),
+                "aws_logs": self._aws(),
+                "google_cloud_sql": self._google(),
+                "google_cloud_logging": self._google(),
+                **{
+                    name: self._processor(name)
+                    for name in processors.MAKERS
+                    if name not in (processors.RDS, processors.GOOGLE_CLOUD)
+                },
             }.items()
         }
         return env | {
@@ -214,6 +222,13 @@ class World:
         if name == "postmark":
             endpoint["account_token"] = postmark.account_token(self.processor_keys[name])
         return {"conn_type": "generic", **login, "password": self.processor_keys[name], "extra": endpoint}
+
+    def _google(self) -> dict[str, Any]:
+        endpoint = self.processor_endpoints[processors.GOOGLE_CLOUD]
+        return {
+            "conn_type": "google_cloud_platform",
+            "extra": {"project": GCS_PROJECT, "endpoint_url": endpoint},
+        }
 
     def _aws(self, **extra: str) -> dict[str, Any]:
         return {

@@ -96,12 +96,13 @@ def ledger_template(world: World) -> str:
 @pytest.fixture(scope="session")
 def buckets(world: World, platform_template: Platform, s3_client: Any, gcs_client: Any) -> None:
     """The platform's three buckets with their backups, and ours for archives."""
-    from include.sandbox.objects import create_bucket
+    from include.sandbox.gcs import close_to_the_public
+    from include.sandbox.objects import block_public_access, create_bucket
     from include.sandbox.platform.backups import write_backups
 
     for name in (CONTENT, BACKUPS, ARCHIVES):
-        create_bucket(s3_client, name)
-    copy = gcs_client.bucket(COPY)
+        block_public_access(s3_client, create_bucket(s3_client, name))
+    copy = close_to_the_public(gcs_client.bucket(COPY))
     copy.versioning_enabled = True
     copy.soft_delete_policy.retention_duration_seconds = 7 * 24 * 3600
     copy.create()

@@ -11,7 +11,7 @@ from include.privacy.archives.glossary import purposes_of, retention_of
 from include.privacy.clock import require_utc
 from include.privacy.planning.exporting import Collection
 from include.privacy.policy.categories import describe
-from include.privacy.policy.policy import Information, ObjectAgeRule, Policy
+from include.privacy.policy.policy import Information, ObjectAgeRule, Policy, SnapshotAgeRule
 
 if TYPE_CHECKING:
     from include.privacy.policy.loading import Config
@@ -124,7 +124,8 @@ def fixed_information(policy: Policy) -> Information:
 
 
 def _backups(policy: Policy) -> str:
-    limits = [r.limit_days for r in policy.rules if isinstance(r, ObjectAgeRule) and r.promise == "P4.3"]
+    aged = [r for r in policy.rules if isinstance(r, ObjectAgeRule | SnapshotAgeRule)]
+    limits = [r.limit_days for r in aged if r.promise == "P4.3"]
     if not limits:
         return ""
     return (

@@ -8,7 +8,14 @@ from pathlib import Path
 from include.privacy.policy.documents import Document, Loc
 from include.privacy.policy.objection import effect_of_objection
 from include.privacy.policy.pages import BEGIN, END, renewed
-from include.privacy.policy.policy import ObjectAgeRule, Policy, RecordAgeRule, Rule, SubjectLifecycleRule
+from include.privacy.policy.policy import (
+    ObjectAgeRule,
+    Policy,
+    RecordAgeRule,
+    Rule,
+    SnapshotAgeRule,
+    SubjectLifecycleRule,
+)
 from include.privacy.policy.problems import Problem, suggestion
 from include.privacy.policy.promises import Keeper, keepers
 
@@ -129,7 +136,7 @@ def _status(entries: list[Keeper]) -> str:
 
 def _describe(entry: Keeper, rules: dict[str, Rule]) -> str:
     if entry.kind == "rule":
-        dag = BACKUP_DAG if isinstance(rules[entry.name], ObjectAgeRule) else DATABASE_DAG
+        dag = BACKUP_DAG if isinstance(rules[entry.name], ObjectAgeRule | SnapshotAgeRule) else DATABASE_DAG
         return f"rule `{entry.name}` in `{dag}`"
     if entry.kind == "outside":
         return f"outside: {entry.name}"
@@ -146,6 +153,8 @@ def _does(rule: Rule) -> str:
             return f"deletes rows of {rule.store}.{rule.table}, counted from {rule.clock}"
         case ObjectAgeRule():
             return f"deletes archives under {rule.prefix} in {rule.store}, counted from what they captured"
+        case SnapshotAgeRule():
+            return f"deletes database snapshots of {rule.store}, counted from what they captured"
 
 
 def _cell(text: str) -> str:

@@ -15,7 +15,7 @@ from include.privacy.policy.documents import Document, Loc
 from include.privacy.policy.problems import Problem
 
 _PATHS = {m.__name__ for m in (KeyPath, ReferencePath, IdentifierPath)}
-_KINDS = {"subject_lifecycle", "record_age", "object_age"}
+_KINDS = {"subject_lifecycle", "record_age", "object_age", "snapshot_age"}
 
 _BASES = "consent, contract, legal_obligation, vital_interests, public_task or legitimate_interests"
 
@@ -45,7 +45,8 @@ _EXAMPLES = {
     "history": "{field: email, rectified: delete} or {field: email, rectified: keep, reason: …}",
     "id": "a name in lower case with underscores",
     "key_date": "a strptime pattern such as backups/accounts/%Y-%m-%d/",
-    "kind": "postgres, s3 or gcs for a store; subject_lifecycle, record_age or object_age for a rule",
+    "kind": "postgres, s3 or gcs for a store; rds or cloud_sql for snapshots; cloudwatch or cloud_logging "
+    "for logs; subject_lifecycle, record_age, object_age or snapshot_age for a rule",
     "legal_basis": _BASES,
     "lifecycle": "{service_ended_at: column, deleted_at: column} for a root; manage or audit for backups",
     "limit_days": "a whole number of days above target_days",

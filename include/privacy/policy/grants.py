@@ -83,6 +83,18 @@ def _reader_lines(views: Sequence[PurposeView], who: str) -> list[str]:
     return lines
 
 
+# Who has access, and where copies go: what audit_recipients compares with config/recipients.yaml.
+_S3_AUDIT = (
+    "s3:GetBucketAcl",
+    "s3:GetBucketLogging",
+    "s3:GetBucketOwnershipControls",
+    "s3:GetBucketPolicy",
+    "s3:GetBucketPublicAccessBlock",
+    "s3:GetBucketWebsite",
+    "s3:GetInventoryConfiguration",
+    "s3:GetReplicationConfiguration",
+)
+
 DOCUMENTS = {"s3": "IAM policy", "gcs": "Cloud Storage roles"}
 """What the grants of a kind of bucket are called."""
 
@@ -112,7 +124,7 @@ def s3_policy(bucket: BucketMap) -> dict[str, Any]:
             {
                 "Sid": "ReadConfiguration",
                 "Effect": "Allow",
-                "Action": [*configuration, "s3:ListBucketMultipartUploads"],
+                "Action": [*configuration, *_S3_AUDIT, "s3:ListBucketMultipartUploads"],
                 "Resource": arn,
             },
             {
@@ -162,7 +174,12 @@ def gcs_role(bucket: BucketMap) -> dict[str, Any]:
     Listing is a permission on the bucket and cannot be narrowed to a prefix; reading and deleting
     are bound with a condition on the object's name.
     """
-    on_bucket = ["storage.buckets.get", "storage.objects.list", "storage.multipartUploads.list"]
+    on_bucket = [
+        "storage.buckets.get",
+        "storage.buckets.getIamPolicy",
+        "storage.objects.list",
+        "storage.multipartUploads.list",
+    ]
     if any(b.lifecycle == "manage" for b in bucket.backups):
         on_bucket.append("storage.buckets.update")
     start = f"projects/_/buckets/{bucket.bucket}/objects/"

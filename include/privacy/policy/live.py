@@ -13,7 +13,13 @@ from include.privacy.policy.data_map import DatabaseMap, KeyPath, Path, Referenc
 from include.privacy.policy.documents import Document, Loc
 from include.privacy.policy.live_rectification import rectification_problems_live
 from include.privacy.policy.live_schema import LiveKey, LiveSchema, LiveTable
-from include.privacy.policy.policy import ObjectAgeRule, Policy, RecordAgeRule, SubjectLifecycleRule
+from include.privacy.policy.policy import (
+    ObjectAgeRule,
+    Policy,
+    RecordAgeRule,
+    SnapshotAgeRule,
+    SubjectLifecycleRule,
+)
 from include.privacy.policy.problems import Problem, suggestion
 
 _PLAIN = re.compile(r"([a-z][a-z_-]{0,30}/){1,4}")
@@ -250,7 +256,7 @@ def _clocks(db: DatabaseMap, live: LiveSchema, file: Document, policy: Policy | 
             case RecordAgeRule() if rule.store == db.store and rule.table in live.tables:
                 loc: Loc = ("tables", rule.table, "columns", rule.clock)
                 yield from _timestamp(live.tables[rule.table], rule.clock, file, loc)
-            case RecordAgeRule() | SubjectLifecycleRule() | ObjectAgeRule():
+            case RecordAgeRule() | SubjectLifecycleRule() | ObjectAgeRule() | SnapshotAgeRule():
                 pass
 
 

@@ -15,6 +15,7 @@ from include.privacy.business_days import WorkingCalendar, country_calendar
 from include.privacy.policy.bucket_map import BucketMap
 from include.privacy.policy.calendar import CalendarConfig
 from include.privacy.policy.calendar_validation import calendar_problems
+from include.privacy.policy.clouds import Clouds, cloud_problems
 from include.privacy.policy.data_map import DatabaseMap, DataMap
 from include.privacy.policy.documents import Document, read_document
 from include.privacy.policy.explain import explain
@@ -22,6 +23,7 @@ from include.privacy.policy.letters import HEAD, LetterConfig, Letterhead, read_
 from include.privacy.policy.policy import Policy
 from include.privacy.policy.problems import ConfigError, Problem
 from include.privacy.policy.processors import MappedProcessor, ProcessorMap, by_name, processor_problems
+from include.privacy.policy.recipients import Recipients, recipient_problems
 from include.privacy.policy.rule_validation import policy_problems
 from include.privacy.policy.validation import MappedStore, data_map_problems
 
@@ -51,6 +53,8 @@ class Config:
     digest: str
     processors: Mapping[str, ProcessorMap] = field(default_factory=dict)
     documents: Mapping[str, Document] = field(default_factory=dict, compare=False, repr=False)
+    clouds: Clouds = field(default_factory=Clouds)
+    recipients: Recipients = field(default_factory=Recipients)
 
     def working_calendar(self) -> WorkingCalendar:
         """The company's working days, in its zone."""
@@ -101,8 +105,18 @@ def load_config(folder: Path | None = None) -> Config:
     stores, store_problems = _read_stores(folder / "data_map")
     complete = not store_problems
     problems += store_problems + data_map_problems(stores, policy=policy, complete=complete)
+    clouds, clouds_document, cloud_faults = _read_optional(folder / "clouds.yaml", Clouds)
+    recipients, recipients_document, recipient_faults = _read_optional(folder / "recipients.yaml", Recipients)
+    problems += [*cloud_faults, *recipient_faults]
+    if complete:
+        databases = [s.map.store for s in stores if isinstance(s.map, DatabaseMap)]
+        names = [s.map.store for s in stores]
+        problems += cloud_problems(clouds, clouds_document, names, databases)
+        if recipients_document.value is not None:
+            problems += recipient_problems(recipients, recipients_document, databases)
     if policy is not None:
-        problems += policy_problems(policy, document, stores if complete else None)
+        known = None if cloud_faults else (clouds, clouds_document)
+        problems += policy_problems(policy, document, stores if complete else None, known)
     processors, processor_faults = _read_processors(folder / "processors")
     maps = [s.map for s in stores] if complete else None
     problems += [*processor_faults, *processor_problems(processors, policy, maps)]
@@ -118,6 +132,7 @@ def load_config(folder: Path | None = None) -> Config:
             data_map.model_dump_json(by_alias=True),
             letters.content(),
             *(each.map.model_dump_json() for each in processors),
+            *(part.model_dump_json() for part in (clouds, recipients) if part.model_fields_set),
         ]
     )
     digest = hashlib.sha256(content.encode()).hexdigest()
@@ -125,7 +140,10 @@ def load_config(folder: Path | None = None) -> Config:
     documents |= {s.map.store: s.document for s in stores}
     documents |= {each.map.processor: each.document for each in processors}
     mapped = by_name(each.map for each in processors)
-    return Config(policy, calendar, data_map, letters, digest, mapped, documents)
+    documents |= {"clouds": clouds_document, "recipients": recipients_document}
+    return Config(
+        policy, calendar, data_map, letters, digest, mapped, documents, clouds=clouds, recipients=recipients
+    )
 
 
 def _read_policy(path: Path) -> tuple[Policy | None, Document, list[Problem]]:
@@ -195,6 +213,15 @@ def _read_processors(folder: Path) -> tuple[list[MappedProcessor], list[Problem]
         if mapped is not None:
             found.append(MappedProcessor(mapped, document))
     return found, problems
+
+
+def _read_optional(path: Path, model: type[M]) -> tuple[M, Document, list[Problem]]:
+    """Of a file that need not exist: the model of nothing, when it does not or cannot be used."""
+    if not path.exists():
+        return model(), Document(_shown(path)), []
+    document, problems = read_document(path, _shown(path))
+    found, more = _validate(document, model) if isinstance(document.value, dict) else (None, [])
+    return found or model(), document, problems + more
 
 
 def _validate(document: Document, model: type[M]) -> tuple[M | None, list[Problem]]:

@@ -128,7 +128,15 @@ class ObjectAgeRule(_Rule):
     prefix: str
 
 
-Rule = Annotated[SubjectLifecycleRule | RecordAgeRule | ObjectAgeRule, Field(discriminator="kind")]
+class SnapshotAgeRule(_Rule):
+    """Deletes snapshots of databases by what they captured; ``store`` is a name of ``config/clouds.yaml``."""
+
+    kind: Literal["snapshot_age"]
+
+
+Rule = Annotated[
+    SubjectLifecycleRule | RecordAgeRule | ObjectAgeRule | SnapshotAgeRule, Field(discriminator="kind")
+]
 
 
 class Contact(PolicyModel):
@@ -204,7 +212,7 @@ class Policy(PolicyModel):
     recipients: tuple[Recipient, ...] = ()
     transmission_hosts: tuple[TransmissionHost, ...] = ()
 
-    def rule(self, rule_id: str) -> SubjectLifecycleRule | RecordAgeRule | ObjectAgeRule:
+    def rule(self, rule_id: str) -> SubjectLifecycleRule | RecordAgeRule | ObjectAgeRule | SnapshotAgeRule:
         """The rule of that id; ``KeyError`` names the known ones."""
         for rule in self.rules:
             if rule.id == rule_id:

@@ -7,19 +7,29 @@ from collections.abc import Iterator, Sequence
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from include.privacy.policy.bucket_map import BucketMap
+from include.privacy.policy.clouds import Clouds
 from include.privacy.policy.data_map import DatabaseMap, StoreMap
 from include.privacy.policy.documents import Document, Loc
 from include.privacy.policy.objection import objection_problems
-from include.privacy.policy.policy import ObjectAgeRule, Policy, RecordAgeRule, SubjectLifecycleRule
+from include.privacy.policy.policy import (
+    ObjectAgeRule,
+    Policy,
+    RecordAgeRule,
+    SnapshotAgeRule,
+    SubjectLifecycleRule,
+)
 from include.privacy.policy.problems import Problem, nearest, suggestion
 from include.privacy.policy.promises import PROMISES, SERVED_DAYS, UPPER_LIMITS, keepers
 from include.privacy.policy.validation import MappedStore
 
 
 def policy_problems(
-    policy: Policy, document: Document, stores: Sequence[MappedStore] | None
+    policy: Policy,
+    document: Document,
+    stores: Sequence[MappedStore] | None,
+    clouds: tuple[Clouds, Document] | None = None,
 ) -> list[Problem]:
-    """Problems of the policy; its rules are checked against the stores unless these are unknown."""
+    """Problems of the policy; its rules are checked against stores and snapshots unless these are unknown."""
     problems = [*_promise_problems(policy, document), *objection_problems(policy, document)]
     try:
         ZoneInfo(policy.timezone)
@@ -31,8 +41,14 @@ def policy_problems(
         if [r.id for r in policy.rules[:index]].count(rule.id):
             problems.append(document.problem((*loc, "id"), f"another rule is called {rule.id}", "rename one"))
         problems += _rule_promise_problems(policy, document, index)
-        if stores is not None:
+        if isinstance(rule, SnapshotAgeRule):
+            if clouds is not None and rule.store not in (names := clouds[0].names()):
+                problem = f"rule {rule.id}: config/clouds.yaml has no snapshots of that name"
+                problems.append(document.problem((*loc, "store"), problem, suggestion(rule.store, names)))
+        elif stores is not None:
             problems += _rule_store_problems(rule, [s.map for s in stores], document, loc)
+    if clouds is not None:
+        problems += _unexpired(policy, *clouds)
     if stores is not None:
         problems += _uncovered(policy, stores, document)
     return problems
@@ -157,6 +173,17 @@ def _uncovered(policy: Policy, stores: Sequence[MappedStore], document: Document
                     f"{swept[store.map.store, prefix]} rules expire the {kind} under {prefix}",
                     f"write exactly one object_age rule for that prefix of {store.map.store}",
                 )
+
+
+def _unexpired(policy: Policy, clouds: Clouds, document: Document) -> Iterator[Problem]:
+    swept = Counter(r.store for r in policy.rules if isinstance(r, SnapshotAgeRule))
+    for index, snapshots in enumerate(clouds.snapshots):
+        if swept[snapshots.store] != 1:
+            yield document.problem(
+                ("snapshots", index, "store"),
+                f"{swept[snapshots.store]} rules expire these snapshots",
+                f"write exactly one snapshot_age rule for {snapshots.store} into policy.yaml",
+            )
 
 
 def _aged(store: StoreMap) -> Iterator[tuple[str, int, str]]:

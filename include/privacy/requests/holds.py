@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from include.privacy.policy.bucket_map import BucketMap
+from include.privacy.policy.clouds import Snapshots
 from include.privacy.runtime import runtime
 
 log = logging.getLogger(__name__)
@@ -57,7 +58,7 @@ def release_legal_hold(*, params: Mapping[str, Any] | None = None, dag_run: Any 
 
 
 def _store(form: Mapping[str, Any]) -> str:
-    known = [s.store for s in runtime().stores()]
+    known = [s.store for s in runtime().stores()] + list(runtime().config().clouds.names())
     name = str(form.get("store") or "")
     if name not in known:
         raise ValueError(f"store: choose one of {', '.join(known)}")
@@ -65,14 +66,17 @@ def _store(form: Mapping[str, Any]) -> str:
 
 
 def _collection(form: Mapping[str, Any]) -> str:
-    store = runtime().config().data_map[_store(form)]
+    config, named = runtime().config(), _store(form)
+    store = config.clouds[named] if named in config.clouds.names() else config.data_map[named]
     name = str(form.get("collection") or "")
-    if isinstance(store, BucketMap):
+    if isinstance(store, Snapshots):
+        known = list(store.sources)
+    elif isinstance(store, BucketMap):
         known = [c.prefix for c in store.content] + [a.prefix for a in store.aged]
     else:
         known = list(store.tables)
     if name not in known:
-        raise ValueError(f"collection: the data map of {store.store} knows {', '.join(known)}")
+        raise ValueError(f"collection: the map of {store.store} knows {', '.join(known)}")
     return name
 
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from include.privacy.planning.models import Plan
-from include.privacy.policy.policy import ObjectAgeRule, RecordAgeRule, SubjectLifecycleRule
+from include.privacy.policy.policy import ObjectAgeRule, RecordAgeRule, SnapshotAgeRule, SubjectLifecycleRule
 from include.privacy.retention.lifecycle import MARK
 from include.privacy.runtime import runtime
 from include.privacy.steps.freezing import members
@@ -48,7 +48,7 @@ def freeze_cohorts(ledger_run: str) -> list[Item]:
 
 
 def list_backup_rules(ledger_run: str) -> list[Item]:
-    """The items of a backup run: what was approved, then every object-age rule that is not waiting."""
+    """The items of a backup run: what was approved, then the rules on archives and snapshots not waiting."""
     run = read_run(ledger_run)
     items: list[Item] = []
     waiting: set[str | None] = set()
@@ -58,7 +58,7 @@ def list_backup_rules(ledger_run: str) -> list[Item]:
         items += _left_over(r.plan for r in rows if r.state != "awaiting_approval")
         waiting = {r.plan.rule for r in rows if r.state == "awaiting_approval"}
     for rule in runtime().config().policy.rules:
-        if isinstance(rule, ObjectAgeRule) and rule.id not in waiting:
+        if isinstance(rule, ObjectAgeRule | SnapshotAgeRule) and rule.id not in waiting:
             items.append(item_of_rule(UUID(ledger_run), rule.id, rule.store))
     return items
 

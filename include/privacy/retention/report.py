@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from include.privacy.planning.models import Holds, Outcome
-from include.privacy.policy.policy import ObjectAgeRule, RecordAgeRule, SubjectLifecycleRule
+from include.privacy.policy.policy import ObjectAgeRule, RecordAgeRule, SnapshotAgeRule, SubjectLifecycleRule
 from include.privacy.runtime import runtime
 from include.privacy.steps.planning import find_plan
 from include.privacy.steps.runs import FindingError, read_run
@@ -17,7 +17,7 @@ from include.privacy.steps.work import Item, item_of_rule
 
 log = logging.getLogger(__name__)
 
-AnyRule = SubjectLifecycleRule | RecordAgeRule | ObjectAgeRule
+AnyRule = SubjectLifecycleRule | RecordAgeRule | ObjectAgeRule | SnapshotAgeRule
 
 
 class NotAsPromisedError(FindingError):
@@ -47,10 +47,10 @@ def report_backups(
     concluded: dict[str, int] | None = None,
     differences: Iterable[list[str]] | None = None,
 ) -> dict[str, Any]:
-    """Report the object-age rules, and how bucket lifecycles differ from what the promise needs."""
+    """Report the rules on archives and snapshots, and how bucket lifecycles differ from what is needed."""
     drift = [line for lines in differences or [] for line in lines or []]
     results = {"list_backup_rules": items, "guard": cleared, "conclude": concluded}
-    return _report(ledger_run, (ObjectAgeRule,), results, drift)
+    return _report(ledger_run, (ObjectAgeRule, SnapshotAgeRule), results, drift)
 
 
 def _report(
@@ -169,6 +169,8 @@ def _figures(rule: AnyRule, items: list[Item]) -> dict[str, Any]:
 def _overdue(rule: AnyRule, as_of: Any, holds: Holds) -> Any:
     if isinstance(rule, ObjectAgeRule):
         return runtime().bucket(rule.store).overdue(rule, as_of=as_of, holds=holds)
+    if isinstance(rule, SnapshotAgeRule):
+        return runtime().snapshots(rule.store).overdue(rule, as_of=as_of, holds=holds)
     return runtime().database(rule.store).overdue(rule, as_of=as_of, holds=holds)
 
 

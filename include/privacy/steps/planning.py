@@ -6,7 +6,7 @@ import logging
 from uuid import UUID
 
 from include.privacy.planning.models import Plan
-from include.privacy.policy.policy import ObjectAgeRule, RecordAgeRule
+from include.privacy.policy.policy import ObjectAgeRule, RecordAgeRule, SnapshotAgeRule
 from include.privacy.runtime import runtime
 from include.privacy.steps.runs import read_run
 from include.privacy.steps.work import Item
@@ -61,4 +61,6 @@ def _make(ledger_run: str, item: Item) -> Plan:
         return runtime().database(item["store"]).plan_record_age(rule, plan_id, as_of=as_of)
     if isinstance(rule, ObjectAgeRule):
         return runtime().bucket(item["store"]).plan_expiry(rule, plan_id, as_of=as_of)
+    if isinstance(rule, SnapshotAgeRule):
+        return runtime().snapshots(item["store"]).plan_expiry(rule, plan_id, as_of=as_of)
     raise TypeError(f"rule {rule.id!r} acts on people and needs a cohort")

@@ -8,7 +8,7 @@ from datetime import datetime
 from include.privacy.clock import due_at
 from include.privacy.planning.models import Cohort
 from include.privacy.policy.bucket_map import BucketMap
-from include.privacy.policy.policy import ObjectAgeRule
+from include.privacy.policy.policy import ObjectAgeRule, SnapshotAgeRule
 from include.privacy.runtime import runtime
 
 log = logging.getLogger(__name__)
@@ -18,12 +18,12 @@ def residual_until(erased_at: datetime) -> datetime | None:
     """When the last backup that can hold somebody erased at ``erased_at`` is gone for good.
 
     That is the newest capture plus the limit of its rule; the store's undelete window counts into
-    the limit (DESIGN §3). A bucket that cannot be read right now is taken to have been captured
+    the limit (DESIGN §3). A bucket or a cloud that cannot be read right now is taken to have been captured
     this instant: the latest date it can mean. ``None`` when there is no backup at all.
     """
     latest: datetime | None = None
     for rule in runtime().config().policy.rules:
-        if not isinstance(rule, ObjectAgeRule) or _holds_invoices(rule):
+        if not isinstance(rule, ObjectAgeRule | SnapshotAgeRule) or _holds_invoices(rule):
             continue
         newest = _newest_capture(rule, erased_at)
         if newest is not None:
@@ -38,15 +38,19 @@ def write_tombstones(cohort: Cohort, erased_at: datetime, until: datetime | None
         runtime().ledger().write_tombstones(cohort, until, erased_at)
 
 
-def _holds_invoices(rule: ObjectAgeRule) -> bool:
+def _holds_invoices(rule: ObjectAgeRule | SnapshotAgeRule) -> bool:
     """Invoices are kept on a ground of their own, and nothing is restored from them."""
+    if isinstance(rule, SnapshotAgeRule):
+        return False
     mapped = runtime().config().data_map[rule.store]
     invoices = mapped.archive("invoices") if isinstance(mapped, BucketMap) else None
     return invoices is not None and invoices.prefix == rule.prefix
 
 
-def _newest_capture(rule: ObjectAgeRule, erased_at: datetime) -> datetime | None:
+def _newest_capture(rule: ObjectAgeRule | SnapshotAgeRule, erased_at: datetime) -> datetime | None:
     try:
+        if isinstance(rule, SnapshotAgeRule):
+            return runtime().snapshots(rule.store).newest_capture()
         return runtime().bucket(rule.store).newest_capture(rule.prefix)
     except Exception as error:  # noqa: BLE001 - whatever keeps the bucket from being read, the late date is safe
         log.warning(

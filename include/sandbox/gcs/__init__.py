@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from include.sandbox.processes import ProcessTable, Running, free_port, responds
 
 if TYPE_CHECKING:
-    from google.cloud.storage import Client
+    from google.cloud.storage import Bucket, Client
 
 HOST = "127.0.0.1"
 PROJECT = "practice-engine-sandbox"
@@ -37,6 +37,13 @@ def start_gcs(table: ProcessTable, *, root: Path, tied: bool = False) -> tuple[R
 def answers(endpoint: str) -> bool:
     """Whether the server takes requests."""
     return responds(endpoint, "/_sandbox/clock")
+
+
+def close_to_the_public(bucket: Bucket) -> Bucket:
+    """What the platform sets for each of its buckets: IAM alone decides, and never for everybody."""
+    bucket.iam_configuration.uniform_bucket_level_access_enabled = True
+    bucket.iam_configuration.public_access_prevention = "enforced"
+    return bucket
 
 
 def gcs_client(endpoint: str, project: str = PROJECT) -> Client:

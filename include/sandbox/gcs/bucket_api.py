@@ -6,6 +6,7 @@ from include.sandbox.gcs import preconditions
 from include.sandbox.gcs.buckets import change_bucket, lock_retention, new_bucket
 from include.sandbox.gcs.errors import ApiError
 from include.sandbox.gcs.exchange import Request, Response
+from include.sandbox.gcs.iam import change_iam_policy, iam_policy
 from include.sandbox.gcs.resources import bucket_resource
 from include.sandbox.gcs.store import Store
 
@@ -56,6 +57,16 @@ class BucketApi:
         preconditions.check(request, bucket)
         change_bucket(bucket, request.json(), self.store.clock.now(), replace=replace)
         return Response.of_json(bucket_resource(bucket, request.base_url))
+
+    def get_iam_policy(self, request: Request, name: str) -> Response:
+        """``GET /b/{bucket}/iam``: what Google gives a new bucket, until somebody sets another."""
+        return Response.of_json(iam_policy(self.store.bucket(name)))
+
+    def set_iam_policy(self, request: Request, name: str) -> Response:
+        """``PUT /b/{bucket}/iam``. Public access prevention refuses everybody (412)."""
+        bucket = self.store.bucket(name)
+        change_iam_policy(bucket, request.json())
+        return Response.of_json(iam_policy(bucket))
 
     def lock(self, request: Request, name: str) -> Response:
         """``POST /b/{bucket}/lockRetentionPolicy``; needs ``ifMetagenerationMatch``."""

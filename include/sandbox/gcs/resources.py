@@ -98,6 +98,7 @@ class Bucket:
     updated: datetime
     metageneration: int = 1
     object_retention: bool = False
+    bindings: list[dict[str, Any]] | None = None
     versions: Names = field(default_factory=Names)
     soft_deleted: Names = field(default_factory=Names)
 

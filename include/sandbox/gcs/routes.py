@@ -42,6 +42,8 @@ class Api:
             ("PUT", f"{base}/b/{name}", bucket.update),
             ("DELETE", f"{base}/b/{name}", bucket.delete),
             ("POST", f"{base}/b/{name}/lockRetentionPolicy", bucket.lock),
+            ("GET", f"{base}/b/{name}/iam", bucket.get_iam_policy),
+            ("PUT", f"{base}/b/{name}/iam", bucket.set_iam_policy),
             ("GET", f"{base}/b/{name}/o", item.list),
             ("GET", one, item.get),
             ("PATCH", one, item.patch),

@@ -19,12 +19,15 @@ SENDGRID = "sendgrid"
 PAYPAL = "paypal"
 PAYPAL_CLIENT = "AZDxjDScFpQtjWTOUtWKbyN_bDt4OgqaF4eYXlewfBP4"
 """The client id of our app at the stand-in; its secret is the key."""
+RDS, GOOGLE_CLOUD = "rds", "google_cloud"
 MAKERS = {
     SENDGRID: "include.sandbox.processors.sendgrid:SendGrid",
     PAYPAL: "include.sandbox.processors.paypal:PayPal",
     "plausible": "include.sandbox.processors.plausible:Plausible",
     "stripe": "include.sandbox.processors.stripe:Stripe",
     "postmark": "include.sandbox.processors.postmark:Postmark",
+    RDS: "include.sandbox.processors.rds:RdsSnapshots",
+    GOOGLE_CLOUD: "include.sandbox.processors.google_cloud:GoogleCloud",
 }
 """Each stand-in by name: ``module:class``, made with the world's folder and the key that it takes."""
 KEY_VARIABLE = "STAND_IN_KEY_"

@@ -1,0 +1,67 @@
+"""Clients of AWS services other than S3, and their errors told in our words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from include.privacy.stores.endpoints import require_safe_endpoint
+
+DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"})
+
+
+class CloudError(RuntimeError):
+    """A cloud's interface cannot be used now; the message says which, why and what to do."""
+
+
+def aws_client(
+    service: str,
+    *,
+    region: str | None = None,
+    endpoint_url: str | None = None,
+    access_key: str | None = None,
+    secret_key: str | None = None,
+) -> Any:
+    """A boto3 client with time-outs and retries. Without keys the usual chain applies (role, environment).
+
+    ``Any``: the stubs of boto3 name each service apart, and this is for whichever the caller asks.
+    """
+    session = boto3.session.Session(
+        aws_access_key_id=access_key or None,
+        aws_secret_access_key=secret_key or None,
+        region_name=region,
+    )
+    return cast(Any, session).client(
+        service,
+        endpoint_url=require_safe_endpoint(endpoint_url),
+        config=Config(connect_timeout=5, read_timeout=60, retries={"mode": "standard", "max_attempts": 4}),
+    )
+
+
+def code_of(error: ClientError) -> str:
+    """The error code, e.g. ``AccessDenied``."""
+    return str(error.response.get("Error", {}).get("Code", "unknown"))
+
+
+@contextmanager
+def told(where: str, action: str, permission: str) -> Iterator[None]:
+    """Turns what boto3 raises into a :class:`CloudError`; AWS's own messages hold names and ARNs."""
+    try:
+        yield
+    except ClientError as error:
+        code = code_of(error)
+        if code in DENIED:
+            raise CloudError(
+                f"{where}: {action} is denied; grant {permission} to the connection's role"
+            ) from None
+        raise CloudError(f"{where}: {action} failed with {code}") from None
+    except BotoCoreError as error:
+        raise CloudError(
+            f"{where}: {action} got no answer ({type(error).__name__}); "
+            "check endpoint, network and credentials of the connection"
+        ) from None
