@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 
 from include.privacy.clock import parse_instant
 from include.privacy.connections import UnusableConnectionError
+from include.privacy.planning.describing import describe
 from include.privacy.planning.models import Cohort, Plan, PlanError
 from include.privacy.policy import coverage, grant_documents, grants, live
 from include.privacy.policy.bucket_map import BucketMap
@@ -113,7 +114,7 @@ def plan(options: argparse.Namespace) -> int:
     else:
         plans = _people_plans([_subject(options)], options.store, options.as_of, rule=None)
     for made in plans:
-        _show(made)
+        print(*describe(made), sep="\n")
     return 0
 
 
@@ -164,26 +165,6 @@ def _subject(options: argparse.Namespace) -> str:
     return request.subject_key
 
 
-def _show(made: Plan) -> None:
-    """Counts and names from the map only: whoever prints a plan need not see who is in it."""
-    people = f"{made.subjects:,} people of " if made.action == "erase" else ""
-    why = f"rule {made.rule}" if made.rule else made.action
-    print(
-        f"{made.store}, {why}, as of {made.as_of.isoformat()}: {made.matched:,} matched; "
-        f"{people}{made.population:,} in the store; {made.shards} shard(s)"
-    )
-    for number, group in enumerate(made.groups, start=1):
-        for step in group:
-            what = f"{step.verb.value:<9} {step.table:<28} {step.role:<14} {step.matched:>12,}"
-            print(f"  {number:>3}  {what}{'  with its group' if len(group) > 1 else ''}")
-            if step.replacements:
-                print(f"       replaces {', '.join(step.replacements)}")
-            if step.kept_because:
-                print(f"       kept: {step.kept_because}")
-    for note in made.notes:
-        print(f"  note: {note}")
-
-
 def migrate(options: argparse.Namespace) -> int:
     """Create or upgrade the ledger, and our schema and the jobs' views in every database."""
     from include.privacy.ledger.migrate import migrate as migrate_ledger
@@ -226,6 +207,12 @@ def docs(options: argparse.Namespace) -> int:
 def decide(options: argparse.Namespace) -> int:
     """Show a question about a request, or with ``--answer`` decide it as whoever is logged in here."""
     print(command_line.decide(options.decision, options.answer, options.grounds, options.reasons_file))
+    return 0
+
+
+def recipient(options: argparse.Namespace) -> int:
+    """Show what a processor still has to do about a request, and what to write to it by hand."""
+    print(command_line.show_recipient(options.request, options.recipient))
     return 0
 
 
@@ -290,6 +277,9 @@ def _parser() -> argparse.ArgumentParser:
     sub = add("docs", docs)
     sub.add_argument("--check", action="store_true", help="change nothing, fail when the page is not current")
     command_line.add_arguments(add("decide", decide))
+    sub = add("recipient", recipient)
+    sub.add_argument("request", type=UUID, help="the ledger's or the platform's id of the request")
+    sub.add_argument("recipient", help="its name in config/processors/")
     add("pools", pools)
     sub = add("grants", print_grants)
     sub.add_argument("--store", help="only this store")

@@ -9,7 +9,8 @@ import pytest
 
 from include.privacy.ledger import Ledger
 from include.privacy.ledger.errors import NotInLedger
-from include.privacy.ledger.recipient_tasks import NewRecipientTask, TaskResult
+from include.privacy.ledger.recipient_results import TaskResult
+from include.privacy.ledger.recipient_tasks import NewRecipientTask
 from include.privacy.ledger.turns import NotOurTurn, turn
 
 from .conftest import AS_OF, LedgerDatabase, new_run, receive

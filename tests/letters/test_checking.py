@@ -9,7 +9,7 @@ import pytest
 
 from include.privacy.__main__ import main
 from include.privacy.letters.__main__ import main as preview
-from include.privacy.letters.facts import LetterKind
+from include.privacy.letters.kinds import LetterKind
 from include.privacy.policy.loading import ConfigError, load_config
 from include.privacy.policy.problems import Problem
 

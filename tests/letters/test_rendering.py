@@ -9,19 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.privacy.letters.facts import (
-    FACTS,
-    Completed,
-    Facts,
-    FactsError,
-    Ground,
-    Kept,
-    LetterKind,
-    Ready,
-    Refused,
-    Verify,
-    facts_of,
-)
+from include.privacy.letters.facts import FACTS, Completed, Kept, Ready, Refused, Verify, facts_of
+from include.privacy.letters.kinds import Facts, FactsError, Ground, LetterKind
 from include.privacy.letters.letter import Letter, one_line, plain
 from include.privacy.letters.reasons import RefusalReason
 from include.privacy.letters.rendering import Letters

@@ -32,6 +32,7 @@ from include.privacy.ledger import plans as _plans
 from include.privacy.ledger import probes as _probes
 from include.privacy.ledger import quarantine as _quarantine
 from include.privacy.ledger import receiving as _receiving
+from include.privacy.ledger import recipient_results as _recipient_results
 from include.privacy.ledger import recipient_tasks as _recipient_tasks
 from include.privacy.ledger import recipients as _recipients
 from include.privacy.ledger import records as _records
@@ -142,9 +143,9 @@ class Ledger:
 
     open_recipient_tasks = _sealed(_recipient_tasks.open_recipient_tasks)
     claim_recipient_tasks = _sealed(_recipient_tasks.claim_recipient_tasks)
-    record_task_results = _sealed(_recipient_tasks.record_task_results)
+    record_task_results = _sealed(_recipient_results.record_task_results)
     release_recipient_tasks = _plain(_recipient_tasks.release_recipient_tasks)
-    settle_by_hand = _plain(_recipient_tasks.settle_by_hand)
+    settle_by_hand = _plain(_recipient_results.settle_by_hand)
     recipient_tasks = _sealed(_recipient_tasks.recipient_tasks)
     due_recipients = _plain(_recipient_tasks.due_recipients)
     failing_recipients = _plain(_recipient_tasks.failing_recipients)

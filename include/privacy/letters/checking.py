@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 
 from jinja2 import TemplateError, TemplateSyntaxError, nodes
 
-from include.privacy.letters.facts import FACTS, DecisionNeeded, Extended, LetterKind, Refused
+from include.privacy.letters.facts import FACTS, DecisionNeeded, Extended, Refused
+from include.privacy.letters.kinds import LetterKind
 from include.privacy.letters.rendering import (
     SUBJECT,
     Book,

@@ -8,75 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
-from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
-    AfterValidator,
     AwareDatetime,
-    BaseModel,
-    ConfigDict,
     Field,
     ValidationError,
     model_validator,
 )
 
-from include.privacy.letters.letter import plain
+from include.privacy.letters.kinds import (
+    Facts,
+    FactsError,
+    Ground,
+    Label,
+    Labels,
+    LetterKind,
+    Model,
+    Prose,
+)
 from include.privacy.letters.reasons import CompellingGround, ExtensionReason, Question, RefusalReason
-from include.privacy.policy.data_map import LegalBasis
 from include.privacy.policy.letters import HttpsUrl
-
-Right = Literal["access", "portability", "erasure", "rectification", "objection"]
-Ground = LegalBasis | Literal["legal_claims", "objection_record"]
-"""Why something is kept: a legal basis, Art. 17(3)(e), or so that an objection stays honoured."""
-
-Label = Annotated[
-    str, AfterValidator(lambda text: " ".join(plain(text).split())), Field(min_length=1, max_length=300)
-]
-Prose = Annotated[str, AfterValidator(plain), Field(min_length=1, max_length=8000)]
-Labels = tuple[Label, ...]
-
-
-class LetterKind(StrEnum):
-    """Every letter there is; the templates are named after them."""
-
-    received = "received"
-    verify = "verify"
-    ready = "ready"
-    extended = "extended"
-    refused = "refused"
-    completed = "completed"
-    recipients_pending = "recipients_pending"
-    corrected = "corrected"
-    objection_received = "objection_received"
-    objection_decided = "objection_decided"
-    restriction_lifted = "restriction_lifted"
-    withdrawn = "withdrawn"
-    expired = "expired"
-    decision_needed = "decision_needed"
-
-
-class FactsError(ValueError):
-    """A letter cannot be written from what was given; names fields, never values."""
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(…)"
-
-    __str__ = __repr__
-
-
-class Facts(_Model):
-    """In every letter: the reference that the person may quote, the right, the day the request came."""
-
-    kind: ClassVar[LetterKind]
-
-    reference: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{2,63}$")]
-    right: Right
-    received_on: date
 
 
 class Received(Facts):
@@ -137,7 +89,7 @@ class Refused(Facts):
         return self
 
 
-class Kept(_Model):
+class Kept(Model):
     """Something that stays after an erasure. ``until`` is ``None`` only where no single day can be named."""
 
     what: Label
@@ -146,7 +98,7 @@ class Kept(_Model):
     until: date | None
 
 
-class Independent(_Model):
+class Independent(Model):
     """A recipient who decides for itself (PayPal): the person may have to ask there as well."""
 
     name: Label
@@ -169,7 +121,7 @@ class Completed(Facts):
     record_until: date
 
 
-class Waiting(_Model):
+class Waiting(Model):
     """A recipient that is not done yet. ``until``: the day by which it can be, where that is known."""
 
     name: Label
@@ -188,7 +140,7 @@ class RecipientsPending(Facts):
     independent: tuple[Independent, ...] = ()
 
 
-class Unchanged(_Model):
+class Unchanged(Model):
     """A value that was not corrected, and why."""
 
     what: Label
@@ -227,7 +179,7 @@ class ObjectionReceived(Facts):
         return self
 
 
-class Continued(_Model):
+class Continued(Model):
     """A purpose that goes on despite the objection, and the compelling grounds: a code, words, or both."""
 
     purpose: Label

@@ -13,7 +13,8 @@ from zoneinfo import ZoneInfo
 from jinja2 import FunctionLoader, StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from include.privacy.letters.facts import DecisionNeeded, Extended, Facts, LetterKind, Refused, facts_of
+from include.privacy.letters.facts import DecisionNeeded, Extended, Refused, facts_of
+from include.privacy.letters.kinds import Facts, LetterKind
 from include.privacy.letters.letter import Letter, one_line
 from include.privacy.letters.words import Words, words_of
 from include.privacy.policy.letters import LetterConfig

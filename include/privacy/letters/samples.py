@@ -13,7 +13,6 @@ from include.privacy.letters.facts import (
     DecisionNeeded,
     Expired,
     Extended,
-    Facts,
     Independent,
     Kept,
     ObjectionDecided,
@@ -23,12 +22,12 @@ from include.privacy.letters.facts import (
     RecipientsPending,
     Refused,
     RestrictionLifted,
-    Right,
     Unchanged,
     Verify,
     Waiting,
     Withdrawn,
 )
+from include.privacy.letters.kinds import Facts, Right
 from include.privacy.letters.reasons import CompellingGround, ExtensionReason, Question, RefusalReason
 
 AWAY = "https://practice-engine.example/privacy?request=1&step=2"

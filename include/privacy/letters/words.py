@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, ValidationError, field_validator
 
-from include.privacy.letters.facts import Ground, Right
+from include.privacy.letters.kinds import Ground, Right
 from include.privacy.letters.reasons import CompellingGround, ExtensionReason, Question, RefusalReason
 from include.privacy.policy.documents import Document, parse_document
 from include.privacy.policy.explain import explain

@@ -11,7 +11,7 @@ from include.privacy.runtime import runtime
 
 if TYPE_CHECKING:
     from include.privacy.ledger.rows import RequestRow
-    from include.privacy.letters.facts import Facts
+    from include.privacy.letters.kinds import Facts
     from include.privacy.letters.reasons import RefusalReason
     from include.privacy.stores.postgres.contact import ContactPoint
 

@@ -46,6 +46,24 @@ def decide(
     return f"decided: {made.answer}; ask_decisions carries it out within five minutes"
 
 
+def show_recipient(request: UUID, recipient: str) -> str:
+    """What a processor has to do about a request: its objects, and where it is done by hand, what to send.
+
+    Personal: ids under which the processor knows the person. Raises :class:`NotDecidedError`.
+    """
+    from include.privacy.requests.by_hand import describe
+
+    ledger = runtime().ledger()
+    known = ledger.find_request(str(request))
+    if recipient not in runtime().config().processors:
+        raise NotDecidedError(f"{recipient!r} is not in config/processors/")
+    request_id = known.id if known else request
+    tasks = [t for t in ledger.recipient_tasks(request_id) if t.recipient == recipient]
+    if not tasks:
+        raise NotDecidedError(f"request {request} has nothing to do with {recipient}")
+    return "\n".join(line for task in tasks for line in describe(ledger.request(request_id), task))
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``decide``."""
     parser.add_argument("decision", type=UUID, help="the ledger's id of the question")

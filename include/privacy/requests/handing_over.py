@@ -25,7 +25,7 @@ from include.privacy.steps.runs import FindingError, current_instant, read_run
 
 if TYPE_CHECKING:
     from include.privacy.ledger.rows import ArchiveRow, RequestRow
-    from include.privacy.letters.facts import Facts
+    from include.privacy.letters.kinds import Facts
     from include.privacy.stores.archive_bucket import StoredArchive
 
 log = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ from include.privacy.steps.runs import FindingError, read_run
 
 if TYPE_CHECKING:
     from include.privacy.ledger.rows import RequestRow
-    from include.privacy.letters.facts import Facts
+    from include.privacy.letters.kinds import Facts
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from include.privacy.steps.runs import ParameterError, read_run
 
 if TYPE_CHECKING:
     from include.privacy.ledger.rows import RequestRow
-    from include.privacy.letters.facts import Facts
+    from include.privacy.letters.kinds import Facts
 
 log = logging.getLogger(__name__)
 

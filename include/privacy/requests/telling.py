@@ -17,7 +17,7 @@ from include.privacy.runtime import runtime
 
 if TYPE_CHECKING:
     from include.privacy.ledger.rows import LetterRow, RequestRow
-    from include.privacy.letters.facts import Facts
+    from include.privacy.letters.kinds import Facts
     from include.privacy.stores.postgres.contact import ContactPoint
 
 log = logging.getLogger(__name__)

@@ -18,7 +18,8 @@ from include.privacy.steps.runs import read_run
 from include.privacy.steps.work import Item, cohort_ids, of_cohort
 
 if TYPE_CHECKING:
-    from include.privacy.ledger.recipient_tasks import NewRecipientTask, TaskResult
+    from include.privacy.ledger.recipient_results import TaskResult
+    from include.privacy.ledger.recipient_tasks import NewRecipientTask
     from include.privacy.ledger.rows import RecipientTaskRow, RunRow
     from include.privacy.processors.advancing import Work
     from include.privacy.processors.protocol import Processor, Report
@@ -182,7 +183,7 @@ def _work(task: RecipientTaskRow) -> Work:
 
 
 def _result(report: Report, task: RecipientTaskRow, as_of: datetime) -> TaskResult:
-    from include.privacy.ledger.recipient_tasks import TaskResult
+    from include.privacy.ledger.recipient_results import TaskResult
 
     state = report.state.value
     outcomes = [

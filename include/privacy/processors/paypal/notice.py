@@ -40,6 +40,13 @@ def evidence_of(memo: Mapping[str, Any], payer_ids: tuple[str, ...] = ()) -> Evi
     )
 
 
+def notice(case: str, controller: str, received: date, action: str, person: Mapping[str, Any]) -> str:
+    """What to send to PayPal for a task that is manual; ``person`` as the task keeps it sealed."""
+    evidence = evidence_of(person["memo"], tuple(person["ids"].get("paypal_payer_id", ())))
+    right: Literal["erasure", "rectification"] = "rectification" if action == "rectify" else "erasure"
+    return to_paypal(case, controller, received, evidence, right=right)
+
+
 def to_paypal(
     case: str,
     controller: str,
