@@ -234,12 +234,26 @@ class Estate:
             return deliver_answers(accounts)
 
 
+@pytest.fixture(scope="session")
+def prompt_processors(world: World) -> None:
+    """Jobs at the stand-ins are done when they are asked about; each adapter is tested with long ones."""
+    from include.sandbox.processors.control import ProcessorControl
+
+    for name, settings in {
+        "postmark": {"removal_seconds": 0},
+        "sendgrid": {"job_seconds": 0, "erase_seconds": 0},
+        "stripe": {"job_seconds": 0},
+    }.items():
+        ProcessorControl(world.processor_endpoints[name]).configure(**settings)
+
+
 @pytest.fixture
 def estate(
     world: World,
     platform: Platform,
     ledger_template: str,
     buckets: None,
+    prompt_processors: None,
     airflow: Any,
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
@@ -247,6 +261,7 @@ def estate(
     """The platform, a ledger and connections for one test; "now" is shortly after the platform's instant."""
     from include.privacy import runtime
     from include.privacy.ledger import Ledger
+    from include.privacy.processors.pacing import Pace
     from include.privacy.steps import runs
 
     name = f"ledger_{uuid4().hex[:10]}"
@@ -265,6 +280,8 @@ def estate(
     # dag.test() sleeps a second whenever nothing can be scheduled in a pass.
     sleep = time.sleep
     monkeypatch.setattr(time, "sleep", lambda seconds: sleep(min(seconds, 0.02)))
+    # The stand-ins have no limits here: what the pace does is tested by itself.
+    monkeypatch.setattr(Pace, "wait", lambda self: None)
     monkeypatch.setattr(runs, "current_instant", lambda: PLATFORM_AS_OF + timedelta(days=30))
     with (
         Ledger(world.dsn(name, "privacy_dags"), MASTER_KEY) as ledger,

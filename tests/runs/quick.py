@@ -47,6 +47,7 @@ class QuickRun:
     run_after: datetime
     conf: dict[str, Any]
     logical_date: datetime | None = None
+    triggering_user_name: str = "dag_test"
     tasks: list[QuickTask] = field(default_factory=list)
     state: str = "running"
 

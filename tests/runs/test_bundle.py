@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from include.dag_defaults import REQUESTS_POOL, RETENTION_POOL, Tag
+from include.dag_defaults import PROCESSORS_POOL, REQUESTS_POOL, RETENTION_POOL, Tag
 from tests.runs.conftest import AIRFLOW_ENV, ROOT
 
 DAGS = {
@@ -101,7 +101,7 @@ def test_every_task_has_retries_a_time_limit_an_owner_and_the_failure_hook(airfl
         for task in dag.tasks:
             assert task.owner == expected["owner"]
             assert task.execution_timeout or task.task_id == "decide", f"{dag_id}.{task.task_id}"
-            assert task.pool in (REQUESTS_POOL, RETENTION_POOL, "default_pool")
+            assert task.pool in (PROCESSORS_POOL, REQUESTS_POOL, RETENTION_POOL, "default_pool")
 
 
 def test_parsing_imports_no_provider_of_a_store_and_is_fast() -> None:

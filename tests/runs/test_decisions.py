@@ -266,6 +266,7 @@ def test_an_erasure_that_somebody_must_look_at_waits_is_held_and_ends_after_the_
     assert estate.run("release_legal_hold", {"hold_id": str(hold.id)}).state == "success"
     run = estate.run("fulfil_erasure_requests", as_of=later + timedelta(minutes=15))
     assert run.state == "success", estate.states(run)
+    estate.settle(as_of=later + timedelta(minutes=15))
     assert estate.ledger.request(request).state == "completed_with_retention", "decided once is decided"
 
 

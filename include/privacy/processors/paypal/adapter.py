@@ -211,12 +211,14 @@ class PayPal:
 
     def _sweep(self, people: Sequence[Person], until: datetime) -> Swept:
         settings = self._settings
+        # PayPal counts its three years from today, also when a run is late or works as of another day.
+        late = max(timedelta(0), self._now() - until)
         return sweep(
             self._api,
             people,
             settings.vault_customer,
             until=until,
-            days_back=settings.days_back,
+            days_back=max(1, settings.days_back + (-late).days),
             at_once=settings.at_once,
         )
 
