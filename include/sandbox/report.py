@@ -67,7 +67,7 @@ def what_was_asked(requests: Sequence[Request], stories: Mapping[str, str]) -> s
     """Every request: what the person did, when an answer is due, what became of it, who was told."""
     columns = [
         Column("What somebody did", 34), Column("Received", 10), Column("Due", 10), Column("Result", 30),
-        Column("Stores", 32), Column("Letters sent", 24), Column("s", 5, number=True),
+        Column("Stores and processors", 44), Column("Letters sent", 24), Column("s", 5, number=True),
     ]  # fmt: skip
     rows = []
     for r in requests:

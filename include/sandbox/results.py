@@ -29,7 +29,8 @@ SELECT DISTINCT ON (rule.key) rule.key, rule.value
 REQUESTS = """
 SELECT q.id, q.external_id, q."right", q.state, q.reason, q.received_at, q.due_at, q.residual_until,
        extract(epoch FROM max(e.at) - min(e.at))::float,
-       (SELECT string_agg(r.recipient || ' ' || r.state, ', ' ORDER BY r.recipient)
+       (SELECT string_agg(r.recipient || ' ' || r.state || coalesce(' until ' || r.until::date, ''), ', '
+                          ORDER BY r.recipient)
           FROM ledger.recipient_outcome r WHERE r.request_id = q.id),
        (SELECT string_agg(l.kind, ', ' ORDER BY l.claimed_at) FROM ledger.letter l
          WHERE l.request_id = q.id AND l.state = 'sent')

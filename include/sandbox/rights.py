@@ -36,6 +36,10 @@ class Asked:
     ends: frozenset[str] = field(default=frozenset({"completed", "completed_with_retention"}))
 
 
+_ERASED = frozenset({"completed", "completed_with_retention", "awaiting_recipients"})
+"""PayPal decides for itself, and Stripe redacts young charges later: such a request stays open."""
+
+
 def ask(world: World, erased: list[int], held: int, others: list[int], as_of: datetime) -> list[Asked]:
     """The clicks: a row in the platform's inbox, and a doorbell with nothing but the request's id.
 
@@ -45,7 +49,7 @@ def ask(world: World, erased: list[int], held: int, others: list[int], as_of: da
     seeing, taking, correcting, objecting, writing = others
     long_ago = as_of - timedelta(days=60)
     clicks: list[tuple[Right, int, str, dict[str, Any], frozenset[str] | None]] = [
-        *(("erasure", each, "clicked “delete my account and data”", {}, None) for each in erased),
+        *(("erasure", each, "clicked “delete my account and data”", {}, _ERASED) for each in erased),
         (
             "erasure",
             held,
@@ -141,6 +145,7 @@ def _archive(world: World, asked: Asked, answers: Mapping[str, Any]) -> bool:
     (account,) = json.loads(files["data/accounts/accounts.json"])
     attempts = len(json.loads(files.get("data/practice/attempts.json", b"[]")))
     whole = attempts == _attempts(world, asked.account) and "index.html" in files
+    whole &= any(name.startswith("data/stripe/") for name in files)
     return whole and account["id"] == asked.account
 
 
@@ -176,7 +181,7 @@ def _unseen(world: World, asked: Asked, answers: Mapping[str, Any]) -> bool:
 
 
 _PROOFS: Mapping[str, tuple[str, Callable[[World, Asked, Mapping[str, Any]], bool]]] = {
-    "access": ("the access archive opens and has every attempt that SQL counts", _archive),
+    "access": ("the access archive opens: every attempt that SQL counts, and what Stripe has", _archive),
     "portability": ("the portability package opens; its CSV has the rows, nothing inferred", _package),
     "rectification": ("the corrected address is in both databases, the old one in neither", _corrected),
     "objection": ("the platform's recommendation job no longer sees who objected", _unseen),
