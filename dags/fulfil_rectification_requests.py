@@ -27,10 +27,10 @@ them. The people stay restricted; the next sweep goes on.
 P5.1, P5.5, P6.2
 """
 
-from airflow.sdk import Asset, AssetOrTimeSchedule, CronTriggerTimetable, TriggerRule, dag, task
+from airflow.sdk import Asset, AssetAlias, AssetOrTimeSchedule, CronTriggerTimetable, TriggerRule, dag, task
 
 from include.dag_defaults import PROCESSORS_POOL, REQUESTS_POOL, START, Tag, default_args, only_these_requests
-from include.privacy.requests import corrected, rectifying
+from include.privacy.requests import corrected, events, rectifying
 from include.privacy.steps import recipients, runs
 
 
@@ -63,7 +63,8 @@ def fulfil_rectification_requests():
         .partial(ledger_run=run)
         .expand_kwargs(opened)
     )
-    concluded = task(corrected.conclude, trigger_rule=TriggerRule.ALL_DONE)(run, requests)
+    outlets = [AssetAlias(events.WOKEN)]
+    concluded = task(corrected.conclude, outlets=outlets, trigger_rule=TriggerRule.ALL_DONE)(run, requests)
     corrected_there >> opened >> worked >> concluded
 
 

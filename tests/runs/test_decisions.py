@@ -318,3 +318,17 @@ def test_a_request_taken_back_while_somebody_was_asked_stays_closed(estate: Esta
 
 class _AnyRun:
     dag_id, run_id = "ask_decisions", "test"
+
+
+def test_a_refused_erasure_leaves_nobody_restricted(estate: Estate) -> None:
+    from include.privacy.letters.reasons import RefusalReason
+    from include.privacy.requests import restricting
+    from include.privacy.requests.answering import refuse
+
+    request = opened(estate, 4, "erasure")
+    account = estate.ledger.request(request).subject_key
+    count = "SELECT count(*) FROM privacy_restrictions WHERE account_id = %s"
+    restricting.restrict([str(account)], estate.as_of)
+    assert estate.value("accounts", count, account) == 1
+    assert refuse(estate.ledger.request(request), RefusalReason.too_many_requests, estate.as_of) == "refused"
+    assert estate.value("accounts", count, account) == 0

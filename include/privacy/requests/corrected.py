@@ -6,11 +6,12 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from include.privacy.requests import claimed, notifying, rectifying, restricting, telling
 from include.privacy.requests.answering import finish, refuse
+from include.privacy.requests.events import add_event
 from include.privacy.runtime import runtime
 from include.privacy.steps.runs import FindingError, read_run
 
@@ -31,8 +32,13 @@ class CorrectionsOpenError(FindingError):
     """Some corrections could not be made everywhere; the message has counts only."""
 
 
-def conclude(ledger_run: str, request_ids: list[str] | None = None) -> dict[str, int]:
-    """Look at every store again, answer and close each request that is corrected everywhere; ends the run."""
+def conclude(
+    ledger_run: str, request_ids: list[str] | None = None, *, outlet_events: Any = None
+) -> dict[str, int]:
+    """Look at every store again, answer and close each request that is corrected everywhere; ends the run.
+
+    Wakes what waits for the person to be answered first (an erasure).
+    """
     as_of = read_run(ledger_run).as_of
     requests = claimed.open_requests(request_ids)
     left = rectifying.corrections_left(ledger_run, requests) if requests else set()
@@ -51,6 +57,8 @@ def conclude(ledger_run: str, request_ids: list[str] | None = None) -> dict[str,
             f"{counts['open']} of {len(requests)} corrections are not in every store; the next sweep goes on "
             "with them, and the log of correct says which store stopped them"
         )
+    if counts["completed"]:
+        add_event(outlet_events, "answered_requests")
     return dict(counts)
 
 
