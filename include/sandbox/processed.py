@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -65,7 +66,7 @@ def check(world: World, asked: Sequence[Asked], erased: Sequence[Known]) -> list
     waiting = {c["id"] for c in stripe["customers"] if c["id"] in customers - done and _restricted(c)}
     running = [s for s in stripe["subscriptions"] if s["customer"] in customers and s["status"] == "active"]
     contacts = {str(contact.get("email")) for contact in sendgrid["contacts"]}
-    written = {m.get("To") or str(m.get("Recipients")) for m in postmark["messages"]}
+    written = [json.dumps(message, ensure_ascii=False) for message in postmark["messages"]]
     return [
         Check(
             "P5.1",

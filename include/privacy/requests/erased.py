@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from include.privacy.clock import due_at, parse_instant
 from include.privacy.requests import telling
 from include.privacy.requests.answering import finish
+from include.privacy.requests.notifying import told
 from include.privacy.requests.retaining import kept_in_words
 from include.privacy.runtime import runtime
 
@@ -65,7 +66,7 @@ def answer_erasure(request: RequestRow, erased: Erased, as_of: datetime) -> str:
             completed_on=telling.day(as_of),
             kept=(*kept_in_words(erased.retained), *kept_there),
             residual_until=telling.day(erased.residual) if erased.residual else None,
-            told=tuple(_title(row) for row in recipients if row.state in DONE),
+            told=tuple(told(request.id, *DONE)),
             independent=tuple(_independent(recipients)),
             record_until=telling.day(due_at(as_of, policy.request_records_days)),
         )

@@ -43,10 +43,14 @@ def open_recipients(request_id: UUID) -> list[str]:
 
 
 def told(request_id: UUID, *states: str) -> list[str]:
-    """The processors, by the names that people know, of which one of these is recorded."""
+    """The processors, by the names that people know, that did this to something of the person."""
     known = runtime().config().processors
-    rows = runtime().ledger().recipients(request_id)
-    return [known[row.recipient].title for row in rows if row.recipient in known and row.state in states]
+    rows = [row for row in runtime().ledger().recipients(request_id) if row.recipient in known]
+    return [
+        known[row.recipient].title
+        for row in rows
+        if row.state in states or any(o["state"] in states for o in row.detail.get("objects", ()))
+    ]
 
 
 def settle_stores(request_id: UUID, plans: Iterable[Plan], retained: Mapping[str, object]) -> None:

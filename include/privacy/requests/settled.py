@@ -109,6 +109,7 @@ def _conclude(request: RequestRow, as_of: datetime) -> str:
     waiting = open_recipients(request.id)
     if not waiting:
         return _answer(request, as_of)
+    runtime().ledger().transition(request.id, STATE, f"waits for {', '.join(waiting)}")
     if request.right == "erasure" and _late(request, as_of):
         tell_who_is_at_work(request, erased_of(request), as_of)
     return STATE
