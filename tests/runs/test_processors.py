@@ -51,16 +51,16 @@ class Outside:
                 continue
             self.seed(account)
             if gateway == "stripe_customer_id" and self._charged_lately(person) is not young:
-                continue
+                continue  # another kind, or in dispute
             TAKEN.add(account)
             return person
         raise AssertionError("the platform has nobody left of that kind")
 
-    def _charged_lately(self, person: Known) -> bool:
+    def _charged_lately(self, person: Known) -> bool | None:
         since = (self._estate.as_of - timedelta(days=90)).timestamp()
         charges = self.control["stripe"].state()["charges"]
         mine = [c for c in charges if c["customer"] == person["stripe_customer_id"]]
-        return any(c["created"] > since or c["disputed"] for c in mine)
+        return None if any(c["disputed"] for c in mine) else any(c["created"] > since for c in mine)
 
 
 TAKEN: set[int] = set()
