@@ -111,7 +111,11 @@ def test_an_erasure_ends_when_the_last_processor_has_erased(estate: Estate, outs
     assert not [t for t in estate.ledger.recipient_tasks(row.id) if t.person is not None], "nobody is known"
 
 
-def test_a_young_charge_is_told_in_time_with_its_day(estate: Estate, outside: Outside) -> None:
+def test_a_young_charge_is_told_in_time_with_its_day(
+    estate: Estate, outside: Outside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from include.privacy.steps import runs
+
     person = outside.take("stripe_customer_id", young=True)
     external = estate.ask(person["account_id"])
     estate.fulfil("erasure")
@@ -126,13 +130,17 @@ def test_a_young_charge_is_told_in_time_with_its_day(estate: Estate, outside: Ou
 
     after = stripe.until + timedelta(hours=1)
     ahead = (after - estate.as_of).total_seconds()
+    monkeypatch.setattr(runs, "current_instant", lambda: after + timedelta(days=1))
     outside.control["stripe"].configure(seconds=ahead)
     try:
-        for hours in (0, 1, 2):
+        for hours in range(8):
             estate.run("settle_recipients", as_of=after + timedelta(hours=hours))
     finally:
         outside.control["stripe"].configure(seconds=0)
-    assert estate.ledger.find_request(external).state.startswith("completed")
+    closed = estate.ledger.find_request(external)
+    assert closed.state.startswith("completed"), [
+        r.detail for r in estate.ledger.recipients(row.id) if r.open
+    ]
     assert person["stripe_customer_id"] in outside.control["stripe"].state()["redacted"]
 
 
@@ -203,8 +211,8 @@ def test_an_archive_has_what_each_processor_holds(estate: Estate, outside: Outsi
     files = _files(ready["body"])
     stripe = {name for name in files if name.startswith("data/stripe/")}
     assert {"data/stripe/customers.json", "data/stripe/invoices.json"} <= stripe
-    (customer,) = json.loads(files["data/stripe/customers.json"])
-    assert customer["id"] == person["stripe_customer_id"]
+    customers = json.loads(files["data/stripe/customers.json"])
+    assert person["stripe_customer_id"] in {customer["id"] for customer in customers}
     assert "data/sendgrid/contacts.json" in files
     assert outcomes(estate, external)["stripe"] == "exported"
     assert outcomes(estate, external)["paypal"] == "not_held"
