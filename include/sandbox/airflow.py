@@ -30,13 +30,18 @@ USER = "admin"
 BIN = Path(sys.executable).parent
 STORES_WAVE, AIRFLOW_WAVE, SCHEDULER_WAVE = 0, 1, 2  # the highest stops first: tasks before their API
 
+_AIRFLOW = str(BIN / "airflow")
 # Logs are read from the shared disk; the log servers would listen on every interface.
 COMPONENTS: dict[str, tuple[list[str], int]] = {
-    "airflow-api-server": (["api-server"], AIRFLOW_WAVE),
-    "airflow-dag-processor": (["dag-processor"], AIRFLOW_WAVE),
-    "airflow-scheduler": (["scheduler", "--skip-serve-logs"], SCHEDULER_WAVE),
-    "airflow-triggerer": (["triggerer", "--skip-serve-logs"], SCHEDULER_WAVE),
+    "airflow-api-server": ([_AIRFLOW, "api-server"], AIRFLOW_WAVE),
+    "airflow-dag-processor": ([_AIRFLOW, "dag-processor"], AIRFLOW_WAVE),
+    "airflow-scheduler": (
+        [sys.executable, "-m", "include.sandbox.scheduler", "--skip-serve-logs"],
+        SCHEDULER_WAVE,
+    ),
+    "airflow-triggerer": ([_AIRFLOW, "triggerer", "--skip-serve-logs"], SCHEDULER_WAVE),
 }
+"""Each component's command, and when it stops."""
 
 
 @dataclass(frozen=True)
@@ -122,8 +127,8 @@ def start_airflow(
     say("Airflow: creating its metadata")
     run_command([str(BIN / "airflow"), "db", "migrate"], airflow.env, seconds=seconds)
     say("Airflow: starting API server, scheduler, DAG processor and triggerer")
-    for name, (arguments, wave) in COMPONENTS.items():
-        world.table.spawn(name, [str(BIN / "airflow"), *arguments], env=airflow.env, cwd=ROOT, wave=wave)
+    for name, (command, wave) in COMPONENTS.items():
+        world.table.spawn(name, command, env=airflow.env, cwd=ROOT, wave=wave)
     pools = Path(airflow.env["AIRFLOW_HOME"]) / "pools.json"
     pools.write_text(run_command([sys.executable, "-m", "include.privacy", "pools"], airflow.env, seconds=60))
     run_command([str(BIN / "airflow"), "pools", "import", str(pools)], airflow.env, seconds=60)

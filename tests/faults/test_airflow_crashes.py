@@ -21,7 +21,7 @@ import psycopg
 import pytest
 
 from include.sandbox import setup
-from include.sandbox.airflow import BIN, COMPONENTS, Airflow, start_airflow
+from include.sandbox.airflow import COMPONENTS, Airflow, start_airflow
 from include.sandbox.objects import sqs_client
 from include.sandbox.platform.app import request_erasure
 from include.sandbox.postgres import remove_data
@@ -169,8 +169,7 @@ class Running:
     def restart(self, name: str) -> None:
         """Kills a component, and only it, without warning; starts it again under another name."""
         self.process(name).kill()
-        arguments, wave = COMPONENTS[name]
-        command = [str(BIN / "airflow"), *arguments]
+        command, wave = COMPONENTS[name]
         self.world.table.spawn(f"{name}-again", command, env=self.airflow.env, cwd=ROOT, wave=wave)
 
     @contextmanager
