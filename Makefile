@@ -36,7 +36,7 @@ lint: $(READY) ## ruff, mypy, import contracts, generated docs
 check: $(READY) ## validate config/; against the live stores too when AIRFLOW_CONN_… are set (source .sandbox/env)
 	@$(PY) -m include.privacy check $$(env | grep -q '^AIRFLOW_CONN_' && echo --live)
 
-bench: $(READY) ## measure the engine against hand-written SQL and boto3 loops; prints and stores JSON
+bench: $(READY) ## measure the engine against hand-written SQL, boto3 and API loops; prints and stores JSON
 	@$(PY) -m include.sandbox.bench
 
 docs: $(READY) ## write the generated pages: docs/DAGS.md, PROMISES.md, REQUESTS.md

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from include.sandbox.bench import airflow, buckets, databases, requests
+from include.sandbox.bench import airflow, buckets, databases, processors, requests
 from include.sandbox.bench.measure import Report
 from include.sandbox.world import World
 
@@ -18,6 +18,7 @@ PARTS: dict[str, Callable[[World, Report], None]] = {
     "sweep": buckets.sweep,
     "cohorts": requests.cohorts,
     "export": requests.export,
+    "processors": processors.erasures,
     "parse": airflow.parse,
     "overhead": airflow.overhead,
 }

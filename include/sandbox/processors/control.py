@@ -26,6 +26,14 @@ class ProcessorControl:
         """Forget them."""
         self._call("DELETE", "faults")
 
+    def calls(self) -> int:
+        """How many calls have come since the start or :meth:`reset_calls`, also those that were spoilt."""
+        return int(self._call("GET", "calls")["calls"])
+
+    def reset_calls(self) -> None:
+        """Count from none again."""
+        self._call("DELETE", "calls")
+
     def configure(self, **settings: Any) -> None:
         """Change settings of the stand-in; which there are, its class says."""
         self._call("POST", "settings", settings)

@@ -1,9 +1,10 @@
-"""The socket of every stand-in: HTTP/1.1 on 127.0.0.1, faults, and ``/_sandbox`` to steer it."""
+"""The socket of every stand-in: HTTP/1.1 on 127.0.0.1, faults, and ``/_sandbox`` to steer it and count."""
 
 from __future__ import annotations
 
 import socket
 import struct
+import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Protocol
@@ -48,12 +49,16 @@ class StandInServer(ThreadingHTTPServer):
     def __init__(self, port: int, stand_in: StandIn) -> None:
         self.stand_in = stand_in
         self.switchboard = Switchboard()
+        self._counting = threading.Lock()
+        self._calls = 0
         super().__init__((HOST, port), Handler)
 
     def exchange(self, request: Request) -> Response:
-        """Answer one request: the controls are never spoilt, everything else may be."""
+        """Answer one request: the controls are never spoilt or counted, everything else may be and is."""
         if request.path.startswith("/_sandbox/"):
             return self._control(request)
+        with self._counting:
+            self._calls += 1
         fault = self.switchboard.strike(request)
         if fault is None:
             return self.stand_in.answer(request)
@@ -69,6 +74,11 @@ class StandInServer(ThreadingHTTPServer):
                     self.switchboard.add(**request.json())
                 case "DELETE", "faults":
                     self.switchboard.clear()
+                case "GET", "calls":
+                    return Response.of_json({"calls": self._calls})
+                case "DELETE", "calls":
+                    with self._counting:
+                        self._calls = 0
                 case "POST", "settings":
                     self.stand_in.configure(request.json())
                 case "POST", "seed":
@@ -76,7 +86,7 @@ class StandInServer(ThreadingHTTPServer):
                 case "GET", "state":
                     return Response.of_json(self.stand_in.describe())
                 case _:
-                    known = "faults: GET, POST, DELETE; settings, seed: POST; state: GET"
+                    known = "faults: GET, POST, DELETE; calls: GET, DELETE; settings, seed: POST; state: GET"
                     return Response.of_json({"error": known}, 404)
         except (ValueError, TypeError) as error:
             return Response.of_json({"error": str(error)}, 400)
