@@ -70,7 +70,7 @@ def _checked(
     known = {p.reference: p for p in people}
     done: list[Report] = []
     for report in reports:
-        if report.reference not in erasing or report.state in OPEN:
+        if report.reference not in erasing or not _probed_at(processor, report.state):
             yield report
             continue
         done.append(report)
@@ -79,6 +79,13 @@ def _checked(
             done = []
     if done:
         yield from _probed(processor, done, known, as_of)
+
+
+def _probed_at(processor: Processor, state: State) -> bool:
+    """Whether what is said to be gone is looked for again: also where the rest is left to staff."""
+    if state is State.manual:
+        return getattr(processor, "probes_what_is_manual", False)
+    return state not in OPEN
 
 
 def _probed(

@@ -150,6 +150,9 @@ class Processor(Protocol):
 
     All methods raise :class:`ProcessorUnavailableError` and :class:`ProcessorRefusedError` for what concerns
     everybody; whatever concerns one person is that person's outcome ``failed`` and stops no other.
+
+    An adapter may say ``probes_what_is_manual = True``: who is left to staff is then looked for again as
+    well, because only a part was ours to erase.
     """
 
     name: str

@@ -56,6 +56,8 @@ class PayPal:
     """
 
     name = "paypal"
+    probes_what_is_manual = True
+    """PayPal's own part is always left to staff; ours is probed all the same."""
 
     def __init__(
         self,
