@@ -23,7 +23,7 @@ stop:    ## end everything that make demo left running
 	@if [ -x $(PY) ]; then $(PY) -m include.sandbox.demo --stop; fi
 
 test: lint ## lint, types, import contracts, generated docs and all tests [TESTS=tests/planning]
-	@$(PY) -m pytest -n auto --dist loadfile $(TESTS)
+	@$(PY) -m pytest -n auto --dist loadfile --no-loadscope-reorder $(TESTS)
 
 lint: $(READY) ## ruff, mypy, import contracts, generated docs
 	@$(VENV)/bin/ruff check .

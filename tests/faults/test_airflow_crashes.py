@@ -25,12 +25,14 @@ from include.sandbox.airflow import COMPONENTS, Airflow, start_airflow
 from include.sandbox.objects import sqs_client
 from include.sandbox.platform.app import request_erasure
 from include.sandbox.postgres import remove_data
+from include.sandbox.processors.control import ProcessorControl
 from include.sandbox.world import ROOT, World, stop_world
 
 # Only a backstop: what is waited for in vain is given up long before, see Running.wait_for.
 pytestmark = pytest.mark.timeout(1800)
 DAG_ID = "fulfil_erasure_requests"
 INTAKE = "intake_subject_requests"
+SETTLE = "settle_recipients"
 PATIENCE = 240.0
 # Crashes are noticed sooner than in production, and retried at once.
 FAST = {
@@ -51,10 +53,16 @@ class Running:
     airflow: Airflow
 
     def people(self, count: int) -> list[int]:
-        """Active people with attempts who have not asked for anything yet."""
+        """Active people with attempts who have not asked for anything yet, and for whom no gateway waits."""
         with psycopg.connect(self.world.dsn("accounts")) as accounts:
             asked = [r[0] for r in accounts.execute("SELECT account_id FROM privacy_inbox")]
-            active = [r[0] for r in accounts.execute("SELECT id FROM accounts WHERE status = 'active'")]
+            active = [
+                r[0]
+                for r in accounts.execute(
+                    "SELECT id FROM accounts WHERE status = 'active' "
+                    "AND id NOT IN (SELECT account_id FROM gateway_customers)"
+                )
+            ]
         with psycopg.connect(self.world.dsn("practice")) as practice:
             busy = practice.execute(
                 "SELECT learner_id FROM attempts WHERE learner_id = ANY(%s) AND learner_id <> ALL(%s) "
@@ -78,15 +86,17 @@ class Running:
         return int(row[0]) if row else 0
 
     def closed(self, request: str) -> bool:
-        """Whether the request has been answered."""
+        """Whether the request has been answered; who waits for processors need not wait for the quarter."""
         with psycopg.connect(self.world.dsn("ledger")) as ledger:
-            return (
-                ledger.execute(
-                    "SELECT 1 FROM ledger.request WHERE external_id = %s AND state LIKE 'completed%%'",
-                    (request,),
-                ).fetchone()
-                is not None
-            )
+            row = ledger.execute(
+                "SELECT state FROM ledger.request WHERE external_id = %s", (request,)
+            ).fetchone()
+        state = row[0] if row else ""
+        if state == "awaiting_recipients":
+            api = self.airflow.api()
+            if all(run.ended for run in api.runs(SETTLE)):
+                api.trigger(SETTLE)
+        return state.startswith("completed")
 
     def removed_attempts(self, request: str) -> int:
         """What the ledger says was removed from ``attempts`` in the run that closed the request."""
@@ -212,8 +222,10 @@ def running() -> Iterator[Running]:
         setup.fill(world, print, 60, datetime.now(UTC))
         start_airflow(world, airflow, print, seconds=300)
         api = airflow.api()
-        api.wait_for_dags({DAG_ID, INTAKE}, seconds=300)
-        for dag_id in (DAG_ID, INTAKE):
+        api.wait_for_dags({DAG_ID, INTAKE, SETTLE}, seconds=300)
+        ProcessorControl(world.processor_endpoints["postmark"]).configure(removal_seconds=0)
+        ProcessorControl(world.processor_endpoints["sendgrid"]).configure(erase_seconds=0)
+        for dag_id in (DAG_ID, INTAKE, SETTLE):
             api.unpause(dag_id)
         yield Running(world, airflow)
     finally:
