@@ -75,7 +75,7 @@ def test_after_purge_and_erasure_nothing_is_left_but_archives_that_expire_in_tim
         _logs(estate),
     ):
         left = residue.search(where, (*NEEDLES, *CORRECTED.values()))
-        # Invoices that Stripe had are kept for the tax office: they name their recipient (Art. 17(3)(b) GDPR).
+        # Invoices that Stripe had are kept for the tax office, with their recipient (Art. 17(3)(b) GDPR).
         left = {place: found for place, found in left.items() if f"{ARCHIVES} invoices/" not in place}
         assert not left, {place: len(needles) for place, needles in left.items()}
     for marker in MARKERS:
