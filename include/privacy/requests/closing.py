@@ -13,6 +13,7 @@ from include.privacy.requests import notifying
 from include.privacy.requests.erased import Erased, answer_erasure
 from include.privacy.requests.retaining import kept_of
 from include.privacy.runtime import runtime
+from include.privacy.steps import recipients
 from include.privacy.steps.concluding import conclude
 from include.privacy.steps.executing import alone, kept_back
 from include.privacy.steps.planning import find_plan
@@ -38,7 +39,7 @@ def close_requests(ledger_run: str, items: list[Item] | None = None) -> dict[str
     items = items or []
     counts: Counter[str] = Counter()
     run = read_run(ledger_run)
-    undone += [] if run.dry_run else sorted(runtime().ledger().due_recipients(run.as_of))
+    undone += sorted(recipients.undone(ledger_run))
     for cohort_id in cohort_ids(items):
         counts.update(_close_cohort(cohort_id, of_cohort(items, cohort_id), run.as_of))
     conclude(ledger_run, items)

@@ -16,6 +16,7 @@ from include.privacy.requests.events import add_event
 from include.privacy.requests.intake import request_ids
 from include.privacy.requests.notifying import open_recipients
 from include.privacy.runtime import runtime
+from include.privacy.steps import recipients
 from include.privacy.steps.runs import FindingError, ParameterError, current_instant, read_run
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def conclude(ledger_run: str, *, outlet_events: Any = None) -> dict[str, int]:
         except Exception as error:
             log.exception("request %s could not be answered: %s", request.id, type(error).__name__)
             counts["open"] += 1
-    failing, undone = ledger.failing_recipients(), ledger.due_recipients(run.as_of)
+    failing, undone = ledger.failing_recipients(), recipients.undone(ledger_run)
     summary = {
         "as_of": run.as_of.isoformat(),
         "requests": dict(counts),

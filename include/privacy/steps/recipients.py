@@ -34,6 +34,8 @@ SWEEP = timedelta(minutes=15)
 FIRST_PAUSE = timedelta(seconds=15)
 """Doubled by every look; whoever starts a run by hand need not wait for the quarter of an hour."""
 LONGEST_PAUSE = timedelta(days=1)
+LEFT = "processor_left"
+"""Evidence of a run that could not do its work at a processor."""
 
 
 def open_erasures(ledger_run: str, items: Iterable[Item] | None = None) -> list[dict[str, str]]:
@@ -105,7 +107,23 @@ def work(ledger_run: str, processor: str) -> dict[str, int]:
     Each outcome is on record before the next is asked for. When the processor is down what is left is due
     again at once; raises what it raised.
     """
+    try:
+        return _work_all(read_run(ledger_run), processor)
+    except Exception as error:
+        body = {"processor": processor, "error": type(error).__name__}
+        runtime().ledger().append_evidence(LEFT, body, UUID(ledger_run))
+        raise
+
+
+def undone(ledger_run: str) -> dict[str, int]:
+    """Processor → how many people this run could not ask about, and nobody has since."""
     run = read_run(ledger_run)
+    tried = {row.body["processor"] for row in runtime().ledger().evidence(run_id=run.id, kind=LEFT)}
+    found = runtime().ledger().due_recipients(run.as_of) if tried else {}
+    return {name: count for name, count in found.items() if name in tried}
+
+
+def _work_all(run: RunRow, processor: str) -> dict[str, int]:
     adapter = runtime().processor(processor)
     counts: Counter[str] = Counter()
     with runtime().ledger().turn(processor):
