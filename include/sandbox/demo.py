@@ -44,6 +44,8 @@ REQUESTS = (
     *(f"fulfil_{right}_requests" for right in ("access", "portability", "rectification", "objection")),
 )
 HOLD = "place_legal_hold"
+OPEN_STILL = ("on_hold", "awaiting_recipients")
+"""A held person waits for the release; PayPal, and young charges at Stripe, for staff or a date."""
 PATIENCE = 120.0  # seconds without anything new; a busy machine is slow, but it moves
 
 
@@ -246,7 +248,7 @@ def _check_ledger(world: World, asked: Sequence[rights.Asked], failed: Sequence[
     breaches = open_breaches(world.dsn("ledger"))
     with psycopg.connect(world.dsn("accounts")) as accounts:
         answered = accounts.execute(
-            "SELECT DISTINCT request_id FROM privacy_outbox WHERE request_id::text = ANY(%s)",
+            "SELECT DISTINCT request_id::text FROM privacy_outbox WHERE request_id::text = ANY(%s)",
             [list(requests)],
         ).fetchall()
     left = [
@@ -264,7 +266,9 @@ def _check_ledger(world: World, asked: Sequence[rights.Asked], failed: Sequence[
             "P6.6", f"the ledger has all {len(asked)} requests where they belong", len(done) == len(asked)
         ),
         verify.Check(
-            "P6.6", "all of them have an answer waiting in the outbox", len(answered) == len(requests)
+            "P6.6",
+            "whoever waits for nobody has an answer in the outbox",
+            {row[0] for row in answered} >= {r for r in requests if ledger[r].state not in OPEN_STILL},
         ),
         verify.Check("P6.3", "the queue is empty: every doorbell was heard", waiting == 0, f"{waiting}"),
         verify.Check("P4.2", "the engine's own probes found nothing left", not left, "; ".join(left)),

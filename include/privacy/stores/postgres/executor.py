@@ -20,6 +20,7 @@ from include.privacy.stores.postgres.exclusions import Exclusions, exclusions
 from include.privacy.stores.postgres.joins import Joins, cohort_table
 from include.privacy.stores.postgres.pace import Pace
 from include.privacy.stores.postgres.planner import steps_to_probe
+from include.privacy.stores.postgres.refreshing import refresh
 from include.privacy.stores.postgres.session import Connection
 
 log = logging.getLogger(__name__)
@@ -223,9 +224,7 @@ class Execution:
     def _refresh_views(self) -> None:
         for step in self.plan.steps:
             if step.verb is Verb.refresh:
-                name = self.joins.table(step.table)
-                self.connection.execute("SET statement_timeout = '30min'")
-                self.connection.execute(sql.SQL("REFRESH MATERIALIZED VIEW {}").format(name))
+                refresh(self.connection, self.joins.table(step.table))
 
     def _outcome(self, seconds: float) -> Outcome:
         outcome = Outcome(store=self.plan.store, seconds=seconds)

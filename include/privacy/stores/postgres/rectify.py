@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 import psycopg
-from psycopg import errors, sql
+from psycopg import errors
 
 from include.privacy.planning.catalogue import LiveSchema
 from include.privacy.planning.models import HoldGate, Holds, PlanError
@@ -38,6 +38,7 @@ from include.privacy.stores.postgres import rectify_work as work
 from include.privacy.stores.postgres import workspace
 from include.privacy.stores.postgres.joins import Joins
 from include.privacy.stores.postgres.pace import Pace
+from include.privacy.stores.postgres.refreshing import refresh
 from include.privacy.stores.postgres.session import Connection
 
 log = logging.getLogger(__name__)
@@ -232,8 +233,7 @@ class Rectification:
         counts, _, _ = work.recorded(self.connection, self.batch)
         changed = {p.rectify.field for p in self._places if counts[f"correct:{p.label}"]}
         for name in dict.fromkeys(p.table for p in self._views if p.rectify.field in changed):
-            self.connection.execute("SET statement_timeout = '30min'")
-            self.connection.execute(sql.SQL("REFRESH MATERIALIZED VIEW {}").format(self.joins.table(name)))
+            refresh(self.connection, self.joins.table(name))
 
     def _leads_to_the_person(self, place: Place) -> bool:
         subject = self.joins.database.tables[place.table].subjects[place.role]
