@@ -25,6 +25,7 @@ from uuid import UUID
 
 from include.privacy.clock import require_utc
 from include.privacy.policy.policy import TransmissionHost
+from include.privacy.wire import tls_13
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -112,7 +113,7 @@ def transmit(
 
     try:
         with httpx.Client(
-            verify=tls or _tls(), timeout=_TIMEOUT_S, follow_redirects=False, trust_env=False
+            verify=tls or tls_13(), timeout=_TIMEOUT_S, follow_redirects=False, trust_env=False
         ) as client:
             request = client.build_request(
                 "POST",
@@ -202,13 +203,6 @@ def _allowed(address: Address, *, loopback: bool) -> bool:
 def _addresses(host: str, port: int) -> list[str]:
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
-
-
-def _tls() -> ssl.SSLContext:
-    """TLS 1.3 and certificates of the system's authorities (P7.1)."""
-    context = ssl.create_default_context()
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    return context
 
 
 def _headers(

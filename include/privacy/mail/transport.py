@@ -9,14 +9,14 @@ from __future__ import annotations
 import http.client
 import ssl
 from datetime import timedelta
-from ipaddress import ip_address
-from logging import WARNING, LogRecord, getLogger
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import HTTPHandler, HTTPSHandler, OpenerDirector, ProxyHandler, Request
 
 from python_http_client import Client
 from sendgrid import SendGridAPIClient
+
+from include.privacy.wire import is_loopback, silence, tls_13
 
 TIMEOUT = timedelta(seconds=15)
 """For connecting and for each wait on an answer; SendGrid answers within a second."""
@@ -89,7 +89,7 @@ def safe_client(api_key: str, endpoint_url: str | None, timeout: timedelta = TIM
     official = (
         SendGridAPIClient(api_key) if endpoint_url is None else SendGridAPIClient(api_key, endpoint_url)
     )
-    _silence("python_http_client.client")
+    silence("python_http_client.client")
     return _SafeClient(
         host=official.host.rstrip("/"),
         request_headers=official._default_headers,
@@ -103,31 +103,11 @@ def _opener(host: str) -> OpenerDirector:
     parts = urlsplit(host)
     opener = OpenerDirector()
     if parts.scheme == "https" and parts.hostname:
-        context = ssl.create_default_context()
-        context.minimum_version = ssl.TLSVersion.TLSv1_3
-        handlers: list[Any] = [_Https(context), ProxyHandler()]
-    elif parts.scheme == "http" and _is_loopback(parts.hostname or ""):
+        handlers: list[Any] = [_Https(tls_13()), ProxyHandler()]
+    elif parts.scheme == "http" and is_loopback(parts.hostname or ""):
         handlers = [_Http()]
     else:
         raise ValueError("endpoint_url must be https:// unless it is http:// on a loopback address")
     for handler in handlers:
         opener.add_handler(handler)
     return opener
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _silence(name: str) -> None:
-    """Keep letters and the key out of debug logs; a filter outlives whatever sets levels later."""
-    logger = getLogger(name)
-    if _only_warnings not in logger.filters:
-        logger.addFilter(_only_warnings)
-
-
-def _only_warnings(record: LogRecord) -> bool:
-    return record.levelno >= WARNING

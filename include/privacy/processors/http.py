@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,6 +16,7 @@ import httpx
 
 from include.privacy.processors.pacing import LONGEST_WAIT, Pace
 from include.privacy.processors.protocol import ProcessorRefusedError, ProcessorUnavailableError
+from include.privacy.wire import is_loopback, silence, tls_13
 
 log = logging.getLogger(__name__)
 
@@ -167,7 +167,7 @@ class Api:
 def tls_context(base_url: str) -> ssl.SSLContext:
     """TLS 1.3 with verified certificates (P7.1). ``ValueError`` for plain http to another machine."""
     parts = urlsplit(base_url)
-    if parts.scheme != "https" and not _is_loopback(parts.hostname or ""):
+    if parts.scheme != "https" and not is_loopback(parts.hostname or ""):
         raise ValueError("endpoint_url must be https:// unless it is http:// on a loopback address")
     return _context()
 
@@ -175,30 +175,7 @@ def tls_context(base_url: str) -> ssl.SSLContext:
 @cache
 def _context() -> ssl.SSLContext:
     """One for all clients: reading the authorities takes longer than most calls."""
-    context = ssl.create_default_context()
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    return context
-
-
-def silence(*names: str) -> None:
-    """Keep what client libraries would log of addresses and keys out of every log, at whatever level."""
-    for name in names:
-        logger = logging.getLogger(name)
-        # Filters of a logger do not see what its children log.
-        for each in (logger, *_children(name)):
-            if _only_warnings not in each.filters:
-                each.addFilter(_only_warnings)
-
-
-def _children(name: str) -> list[logging.Logger]:
-    known = logging.root.manager.loggerDict
-    return [
-        each for n, each in known.items() if n.startswith(f"{name}.") and isinstance(each, logging.Logger)
-    ]
-
-
-def _only_warnings(record: logging.LogRecord) -> bool:
-    return record.levelno >= logging.WARNING
+    return tls_13()
 
 
 def _json(response: httpx.Response) -> tuple[Any, bool]:
@@ -208,10 +185,3 @@ def _json(response: httpx.Response) -> tuple[Any, bool]:
         return response.json(), True
     except ValueError:
         return None, False
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

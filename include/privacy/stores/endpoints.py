@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from urllib.parse import urlsplit
+
+from include.privacy.wire import is_loopback
 
 
 def require_safe_endpoint(endpoint_url: str | None) -> str | None:
@@ -11,16 +12,9 @@ def require_safe_endpoint(endpoint_url: str | None) -> str | None:
     if not endpoint_url:
         return None
     parts = urlsplit(endpoint_url)
-    if parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname or "")):
+    if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or "")):
         return endpoint_url
     raise ValueError(
         f"endpoint_url with scheme {parts.scheme!r} is refused: use https://, or http:// on a loopback "
         "address; correct the connection's extra"
     )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

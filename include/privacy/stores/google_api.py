@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
@@ -17,6 +16,7 @@ from requests.exceptions import RequestException
 
 from include.privacy.stores.aws import CloudError
 from include.privacy.stores.endpoints import require_safe_endpoint
+from include.privacy.wire import tls_13
 
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 TIMEOUT_S = (5, 60)
@@ -121,8 +121,7 @@ class _Tls13(HTTPAdapter):
     """P7.1: nothing older than TLS 1.3."""
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        context = ssl.create_default_context()
-        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context = tls_13()
         super().init_poolmanager(*args, ssl_context=context, **options)
 
 

@@ -14,9 +14,10 @@ from datetime import timedelta
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from include.privacy.processors.http import TRIES, Answer, silence
+from include.privacy.processors.http import TRIES, Answer
 from include.privacy.processors.pacing import LONGEST_WAIT, Pace
 from include.privacy.processors.protocol import ProcessorRefusedError, ProcessorUnavailableError
+from include.privacy.wire import silence
 
 T = TypeVar("T")
 TIMEOUT = timedelta(seconds=15)

@@ -17,13 +17,14 @@ import requests
 import stripe
 from requests.adapters import HTTPAdapter
 
-from include.privacy.processors.http import silence, tls_context
+from include.privacy.processors.http import tls_context
 from include.privacy.processors.pacing import LONGEST_WAIT, Pace
 from include.privacy.processors.protocol import (
     Person,
     ProcessorRefusedError,
     ProcessorUnavailableError,
 )
+from include.privacy.wire import silence
 
 ENDPOINT = "https://api.stripe.com"
 TRIES = 4

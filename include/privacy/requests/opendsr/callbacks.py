@@ -22,6 +22,7 @@ from include.privacy.requests.opendsr.statuses import FINAL, STATUSES, overall, 
 from include.privacy.requests.opendsr.subject_request import callback_allowed
 from include.privacy.runtime import runtime
 from include.privacy.steps.runs import FindingError
+from include.privacy.wire import tls_13
 
 if TYPE_CHECKING:
     import httpx
@@ -161,8 +162,4 @@ def _body(row: CallbackRow, signer: Processor) -> bytes:
 
 
 def _tls() -> Any:
-    import ssl
-
-    context = ssl.create_default_context()
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    return context
+    return tls_13()
