@@ -8,7 +8,7 @@ done already is found done, and nothing is done twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -206,8 +206,3 @@ def failed(person: Person, kind: str, code: str, memo: Mapping[str, Any] | None 
     """The report of somebody for whom it did not go well; ``memo`` default: as it was."""
     outcome = ObjectOutcome(kind, State.failed, code=code)
     return Report(person.reference, (outcome,), person.memo if memo is None else memo)
-
-
-def by_reference(people: Iterable[Person]) -> dict[str, Person]:
-    """The people by their references."""
-    return {person.reference: person for person in people}
