@@ -28,7 +28,7 @@ ALWAYS = frozenset({"reference", "company", "contact", "authority", "court_remed
 _OPTIONAL = frozenset({"right", "received_on"})
 _AMBIENT = frozenset({"language", "subject", "right_name", "next"})
 # Whatever a mail program would fetch, run or submit, and with it tell somebody that the letter was read.
-_REMOTE = re.compile(
+REMOTE = re.compile(
     r"<\s*(img|script|link|iframe|object|embed|video|audio|source|form|input|svg|base)\b"
     r"|<[^>]*\s(src|srcset|background|http-equiv|on[a-z]+)\s*=|\burl\s*\(|@import|javascript:",
     re.IGNORECASE,
@@ -154,7 +154,7 @@ class _Language:
                     name, line, f"does not render ({reason})", "correct the expression on this line"
                 )
             else:
-                found = _REMOTE.search(letter.html)
+                found = REMOTE.search(letter.html)
                 if not found:
                     continue
                 why = "letters load and run nothing, and escape what people typed"

@@ -74,7 +74,7 @@ class Book:
         subject = one_line(self.environment.get_template(f"{facts.kind}.subject").render(given))
         text = self.environment.get_template(f"{facts.kind}.txt").render(given)
         html = self.environment.get_template(f"{facts.kind}.html").render(given, subject=subject)
-        return Letter(facts.kind.value, self.language, subject, _tidied(text), html.strip() + "\n")
+        return Letter(facts.kind.value, self.language, subject, tidied(text), html.strip() + "\n")
 
 
 def environment_of(templates: Mapping[str, str]) -> ImmutableSandboxedEnvironment:
@@ -166,7 +166,7 @@ def filters(words: Words, zone: ZoneInfo) -> dict[str, Callable[..., str]]:
     }
 
 
-def _tidied(text: str) -> str:
+def tidied(text: str) -> str:
     """One empty line between paragraphs, whatever the template's conditions left behind."""
     lines = "\n".join(line.rstrip() for line in text.splitlines())
     return re.sub(r"\n{3,}", "\n\n", lines).strip() + "\n"

@@ -20,6 +20,23 @@ from include.privacy.policy.data_map import DatabaseMap, DataMap
 from include.privacy.policy.documents import Document, read_document
 from include.privacy.policy.explain import explain
 from include.privacy.policy.letters import HEAD, LetterConfig, Letterhead, read_texts
+from include.privacy.policy.notice_validation import (
+    acceptance_problems,
+    notice_problems,
+    succession_problems,
+)
+from include.privacy.policy.notices import (
+    HEAD as NOTICE,
+)
+from include.privacy.policy.notices import (
+    POLICY,
+    SETTINGS,
+    NoticeHead,
+    Notices,
+    NoticeSettings,
+    PolicyNotice,
+    notice_folders,
+)
 from include.privacy.policy.policy import Policy
 from include.privacy.policy.problems import ConfigError, Problem
 from include.privacy.policy.processors import MappedProcessor, ProcessorMap, by_name, processor_problems
@@ -55,6 +72,7 @@ class Config:
     documents: Mapping[str, Document] = field(default_factory=dict, compare=False, repr=False)
     clouds: Clouds = field(default_factory=Clouds)
     recipients: Recipients = field(default_factory=Recipients)
+    notices: Notices = field(default_factory=Notices)
 
     def working_calendar(self) -> WorkingCalendar:
         """The company's working days, in its zone."""
@@ -122,6 +140,13 @@ def load_config(folder: Path | None = None) -> Config:
     problems += [*processor_faults, *processor_problems(processors, policy, maps)]
     letters, letterhead, letter_problems = _read_letters(folder / "letters")
     problems += letter_problems
+    notices, notice_faults = _read_notices(folder / "notices", policy)
+    problems += notice_faults
+    if complete and notices.settings is not None:
+        settings_document, _ = read_document(
+            folder / "notices" / SETTINGS, _shown(folder / "notices" / SETTINGS)
+        )
+        problems += acceptance_problems(notices.settings, settings_document, [s.map for s in stores])
     if problems or policy is None or calendar is None or letters is None:
         raise ConfigError(problems)
     data_map = DataMap(stores=tuple(s.map for s in stores))
@@ -133,6 +158,8 @@ def load_config(folder: Path | None = None) -> Config:
             letters.content(),
             *(each.map.model_dump_json() for each in processors),
             *(part.model_dump_json() for part in (clouds, recipients) if part.model_fields_set),
+            *(notices.settings.model_dump_json() for _ in "1" if notices.settings),
+            *(each.digest for each in notices.versions),
         ]
     )
     digest = hashlib.sha256(content.encode()).hexdigest()
@@ -142,7 +169,16 @@ def load_config(folder: Path | None = None) -> Config:
     mapped = by_name(each.map for each in processors)
     documents |= {"clouds": clouds_document, "recipients": recipients_document}
     return Config(
-        policy, calendar, data_map, letters, digest, mapped, documents, clouds=clouds, recipients=recipients
+        policy,
+        calendar,
+        data_map,
+        letters,
+        digest,
+        mapped,
+        documents,
+        clouds=clouds,
+        recipients=recipients,
+        notices=notices,
     )
 
 
@@ -173,6 +209,33 @@ def _read_letters(folder: Path) -> tuple[LetterConfig | None, Document, list[Pro
     texts, unreadable = read_texts(folder, _shown(folder))
     letters = LetterConfig(head, texts, _shown(folder)) if head is not None else None
     return letters, document, problems + more + unreadable
+
+
+def _read_notices(folder: Path, current: Policy | None) -> tuple[Notices, list[Problem]]:
+    """None need exist: a policy that does not change is not announced."""
+    if not folder.is_dir():
+        return Notices(), []
+    shown = _shown(folder)
+    document, problems = read_document(folder / SETTINGS, _shown(folder / SETTINGS))
+    settings, more = _validate(document, NoticeSettings) if isinstance(document.value, dict) else (None, [])
+    shared, unreadable = read_texts(folder, shown)
+    problems += [*more, *unreadable]
+    found: list[PolicyNotice] = []
+    for each in notice_folders(folder):
+        head_document, faults = read_document(each / NOTICE, _shown(each / NOTICE))
+        head, more = (
+            _validate(head_document, NoticeHead) if isinstance(head_document.value, dict) else (None, [])
+        )
+        policy, policy_document, policy_faults = _read_policy(each / POLICY)
+        texts, unreadable = read_texts(each, _shown(each))
+        problems += [*faults, *more, *policy_faults, *unreadable]
+        if head is not None and policy is not None:
+            notice = PolicyNotice(head, policy, texts, _shown(each), head_document)
+            problems += notice_problems(notice, current, policy_document)
+            found.append(notice)
+    problems += succession_problems(found)
+    own = {name: text for name, text in shared.items() if "/" not in name}
+    return Notices(settings, tuple(sorted(found, key=lambda n: n.head.effective)), own), problems
 
 
 def _read_stores(folder: Path) -> tuple[list[MappedStore], list[Problem]]:
