@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from include.privacy.stores.invoice_archive import InvoiceBucket
     from include.privacy.stores.postbox import Postbox
     from include.privacy.stores.postgres import PostgresStore
+    from include.privacy.stores.postgres.account_book import AccountBook
     from include.privacy.stores.protocol import ExportStore
     from include.privacy.stores.s3 import S3Store
     from include.privacy.stores.snapshots import SnapshotStore
@@ -207,6 +208,13 @@ class Runtime:
         return cast(
             "Postbox", self._once("postbox", lambda: Postbox(self.dsn(root.connection), root.schema_))
         )
+
+    def account_book(self, name: str | None = None) -> AccountBook:
+        """Who hears of policy changes and accepts them: in the root database, or what another one knows."""
+        from include.privacy.stores.postgres.account_book import AccountBook
+
+        database = self.database(name or self.config().data_map.root.store).map
+        return AccountBook(database, self.dsn(database.connection))
 
     def letters(self) -> Letters:
         """Writes letters to people, from ``config/letters/``."""

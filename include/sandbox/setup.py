@@ -135,7 +135,9 @@ def apply_grants(world: World) -> None:
     config = load_config()
     for store in config.data_map.stores:
         if isinstance(store, DatabaseMap):
-            statements = database_grants(store, config.policy.rules, DAG_ROLE, config.policy.purposes)
+            statements = database_grants(
+                store, config.policy.rules, DAG_ROLE, config.policy.purposes, config.notices.recorded()
+            )
             with psycopg.connect(world.dsn(store.store), autocommit=True) as conn:
                 conn.execute(statements.encode())
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
+from datetime import timedelta
 from functools import update_wrapper
 from typing import Concatenate, ParamSpec, Self, TypeVar
 from uuid import UUID
@@ -27,6 +28,10 @@ from include.privacy.ledger import fencing as _fencing
 from include.privacy.ledger import holds as _holds
 from include.privacy.ledger import letters as _letters
 from include.privacy.ledger import moving as _moving
+from include.privacy.ledger import notice_audience as _notice_audience
+from include.privacy.ledger import notice_campaigns as _notice_campaigns
+from include.privacy.ledger import notice_proof as _notice_proof
+from include.privacy.ledger import notice_sending as _notice_sending
 from include.privacy.ledger import outcomes as _outcomes
 from include.privacy.ledger import plans as _plans
 from include.privacy.ledger import probes as _probes
@@ -157,6 +162,41 @@ class Ledger:
     remind_once = _plain(_deadlines.remind_once)
     reminders = _plain(_deadlines.reminders)
 
+    propose_notice = _plain(_notice_campaigns.propose_notice)
+    notice_campaign = _plain(_notice_campaigns.notice_campaign)
+    notice_campaigns = _plain(_notice_campaigns.notice_campaigns)
+    withdraw_notice = _plain(_notice_campaigns.withdraw_notice)
+    present_notice = _plain(_notice_campaigns.present_notice)
+    decide_notice = _sealed(_notice_campaigns.decide_notice)
+    begin_sending = _sealed(_notice_campaigns.begin_sending)
+    steer_notice = _plain(_notice_campaigns.steer_notice)
+    sending_may_go_on = _plain(_notice_campaigns.sending_may_go_on)
+    move_notice = _plain(_notice_campaigns.move_notice)
+    prove_notice = _plain(_notice_campaigns.prove_notice)
+    note_report = _plain(_notice_campaigns.note_report)
+    note_outage = _plain(_notice_campaigns.note_outage)
+    note_announced = _plain(_notice_campaigns.note_announced)
+    note_accepted = _plain(_notice_campaigns.note_accepted)
+    enter_into_force = _plain(_notice_campaigns.enter_into_force)
+    policy_in_force = _plain(_notice_campaigns.policy_in_force)
+    freeze_audience = _sealed(_notice_audience.freeze_audience)
+    forget_hearers = _sealed(_notice_audience.forget_hearers)
+    audience_count = _plain(_notice_audience.audience_count)
+    told_late = _sealed(_notice_audience.told_late)
+    claim_batch = _sealed(_notice_sending.claim_batch)
+    record_accepted = _plain(_notice_sending.record_accepted)
+    give_batch_back = _plain(_notice_sending.give_batch_back)
+    doubt_batches = _plain(_notice_sending.doubt_batches)
+    doubt_batch = _plain(_notice_sending.doubt_batch)
+    redirect_queue = _plain(_notice_sending.redirect_queue)
+    waiting_by_provider = _plain(_notice_sending.waiting_by_provider)
+    batches_to_look_at = _plain(_notice_proof.batches_to_look_at)
+    record_fates = _sealed(_notice_proof.record_fates)
+    written_to = _sealed(_notice_proof.written_to)
+    undeliverable = _sealed(_notice_proof.undeliverable)
+    record_told_in_app = _plain(_notice_proof.record_told_in_app)
+    coverage = _plain(_notice_proof.coverage)
+
     queue_callback = _plain(_callbacks.queue_callback)
     open_callback_addresses = _plain(_callbacks.open_callback_addresses)
     claim_callbacks = _plain(_callbacks.claim_callbacks)
@@ -229,9 +269,9 @@ class Ledger:
         """A gate to be entered for every chunk; see :class:`LedgerHoldGate`."""
         return LedgerHoldGate(self.sessions, self.sealer)
 
-    def turn(self, name: str) -> AbstractContextManager[None]:
+    def turn(self, name: str, patience: timedelta = _turns.PATIENCE) -> AbstractContextManager[None]:
         """Be the only task that works with ``name`` (a processor) inside the block."""
-        return _turns.turn(self.engine, name)
+        return _turns.turn(self.engine, name, patience)
 
     def take_over(self, plan_id: UUID, step: str) -> _fencing.Fence:
         """See :func:`fencing.take_over`."""

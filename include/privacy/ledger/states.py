@@ -94,7 +94,18 @@ PLAN: Mapping[str, frozenset[str]] = {
     "failed": frozenset({"executing", "expired"}),
 }
 
-MACHINES: Mapping[str, Mapping[str, frozenset[str]]] = {"request": REQUEST, "plan": PLAN}
+NOTICE: Mapping[str, frozenset[str]] = {
+    "": frozenset({"proposed"}),
+    "proposed": frozenset({"approved", "rejected"}),
+    "approved": frozenset({"sending", "rejected"}),
+    "sending": frozenset({"proven", "rejected"}),
+    "proven": frozenset({"in_force"}),
+    "in_force": frozenset({"superseded"}),
+    "rejected": frozenset({"proposed"}),
+}
+"""The campaign of a policy notice. Only a proven one enters into force (P8.1)."""
+
+MACHINES: Mapping[str, Mapping[str, frozenset[str]]] = {"request": REQUEST, "plan": PLAN, "notice": NOTICE}
 
 
 def transitions() -> Iterator[tuple[str, str, str]]:

@@ -21,7 +21,10 @@ def documents(config: Config, role: str) -> dict[str, tuple[str, str]]:
     found: dict[str, tuple[str, str]] = {}
     for store in config.data_map.stores:
         if isinstance(store, DatabaseMap):
-            found[store.store] = SQL, database_grants(store, policy.rules, role, policy.purposes)
+            found[store.store] = (
+                SQL,
+                (database_grants(store, policy.rules, role, policy.purposes, config.notices.recorded())),
+            )
         else:
             document = s3_policy(store) if store.kind == "s3" else gcs_role(store)
             found[store.store] = DOCUMENTS[store.kind], json.dumps(document, indent=2)

@@ -8,6 +8,7 @@ from typing import Any
 from include.privacy.policy.bucket_map import BucketMap
 from include.privacy.policy.data_map import DatabaseMap, Table
 from include.privacy.policy.live import mapped_folders
+from include.privacy.policy.notices import Acceptances
 from include.privacy.policy.objection import RESTRICTIONS, SUPPRESSED
 from include.privacy.policy.policy import Purpose, RecordAgeRule, Rule
 from include.privacy.policy.purpose_views import PurposeView, purpose_views
@@ -28,8 +29,11 @@ def database_grants(
     rules: Iterable[Rule] = (),
     role: str = "privacy_dags",
     purposes: Mapping[str, Purpose] | None = None,
+    acceptances: Acceptances | None = None,
 ) -> str:
     """SQL that an administrator runs in this database: what the DAGs need of it, and nothing else.
+
+    ``acceptances``: where it is recorded who accepted which version (P8.2).
 
     With ``purposes`` also the roles of the platform's jobs, and the schemas for their views, which
     belong to ``role``: ``python -m include.privacy migrate`` keeps the views as the map says.
@@ -53,7 +57,7 @@ def database_grants(
                 "-- PostgreSQL 17 or newer; before, only the view's owner may refresh it.",
                 f"GRANT SELECT, MAINTAIN ON {target} TO {who};",
             ]
-        elif wanted := _privileges(db, name, table, aged, views):
+        elif wanted := _privileges(db, name, table, aged, views, acceptances):
             lines.append(f"GRANT {', '.join(wanted)} ON {target} TO {who};")
             if (columns := _corrected(table)) and "UPDATE" not in wanted:
                 lines.append(f"GRANT UPDATE ({', '.join(columns)}) ON {target} TO {who};")
@@ -223,7 +227,12 @@ def pools(stores: Iterable[DatabaseMap | BucketMap], work: Iterable[str] = ()) -
 
 
 def _privileges(
-    db: DatabaseMap, name: str, table: Table, aged: set[str], views: Sequence[PurposeView]
+    db: DatabaseMap,
+    name: str,
+    table: Table,
+    aged: set[str],
+    views: Sequence[PurposeView],
+    acceptances: Acceptances | None,
 ) -> list[str]:
     wanted: set[str] = set(_EFFECTS.get(name, ()))
     if any(view.table == name for view in views):
@@ -236,7 +245,11 @@ def _privileges(
             wanted.add("UPDATE")
     if name in aged:
         wanted |= {"SELECT", "DELETE"}
+    if acceptances is not None and (db.store, name) == (acceptances.use.store, acceptances.use.table):
+        wanted.add("SELECT")
     if db.root is not None:
+        if acceptances is not None and name in (acceptances.documents, acceptances.table):
+            wanted |= {"SELECT", "INSERT"}
         wanted |= _INTEGRATION.get(name, set())
         if name == db.root.table:
             wanted.add("UPDATE")

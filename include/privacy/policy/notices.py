@@ -54,7 +54,8 @@ class NoticeSettings(PolicyModel):
 
     ``lead_days``: days before the effective date at which sending should begin. ``people_per_minute``: not
     faster than that, over all providers. ``at_once``: calls under way at the same time. ``fallback``: the
-    provider for those whom the first one cannot reach for reasons of its own. ``test_addresses``: the only
+    provider for those whom the first one cannot reach for reasons of its own, and for all when that has been
+    down for ``fallback_after_minutes``. ``test_addresses``: the only
     addresses that a test may go to, by a name that may be shown.
     """
 
@@ -62,6 +63,7 @@ class NoticeSettings(PolicyModel):
     people_per_minute: Annotated[int, Field(gt=0)] = 60_000
     at_once: Annotated[int, Field(gt=0, le=16)] = 4
     fallback: Literal["postmark"] | None = None
+    fallback_after_minutes: Annotated[int, Field(gt=0)] = 120
     policy_url: HttpsUrl
     test_addresses: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")], Address] = Field(
         default_factory=dict
@@ -135,6 +137,10 @@ class Notices:
     settings: NoticeSettings | None = None
     versions: tuple[PolicyNotice, ...] = ()
     shared: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def recorded(self) -> Acceptances | None:
+        """Where acceptances are recorded, if anywhere."""
+        return self.settings.acceptances if self.settings else None
 
     def notice(self, version: str) -> PolicyNotice:
         """The version's; ``LookupError`` names the known ones."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -101,6 +101,31 @@ class Postbox:
                 {"request": request_id, "account": account_id, "kind": kind, "body": Jsonb(dict(body))},
             )
             return cursor.rowcount == 1
+
+    def post(self, kind: str, answers: Iterable[tuple[UUID, str]], body: Mapping[str, Any]) -> int:
+        """Put the same text into the outbox for many people, once per id and kind; returns how many are new.
+
+        ``answers``: an id that is nobody else's, and the account. Whose account is gone is left out.
+        """
+        ids, accounts = [], []
+        for answer_id, account_id in answers:
+            ids.append(answer_id)
+            accounts.append(account_id)
+        with self._open() as connection, connection.transaction():
+            connection.execute(
+                "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"outbox kind {kind}",)
+            )
+            cursor = connection.execute(
+                sql.SQL(
+                    """INSERT INTO {0} (request_id, account_id, kind, body)
+                       SELECT n.id, n.account::bigint, %(kind)s, %(body)s
+                       FROM unnest(%(ids)s::uuid[], %(accounts)s::text[]) n (id, account)
+                       WHERE NOT EXISTS (
+                           SELECT FROM {0} o WHERE o.request_id = n.id AND o.kind = %(kind)s)"""
+                ).format(sql.Identifier(self._schema, "privacy_outbox")),
+                {"ids": ids, "accounts": accounts, "kind": kind, "body": Jsonb(dict(body))},
+            )
+            return cursor.rowcount
 
     def _open(self) -> psycopg.Connection[Any]:
         return psycopg.connect(
