@@ -23,33 +23,23 @@ class Addressed:
     address: str = field(repr=False)
 
 
-class Result(StrEnum):
-    """What the answer to a call says of one recipient. ``refused``: certainly not sent to this one."""
-
-    accepted = "accepted"
-    refused = "refused"
-
-
 @dataclass(frozen=True)
 class BatchResult:
-    """``reason``: a short code of ours, never the provider's words. ``of_address``: the address is the
-    reason, so that another provider will not help.
+    """What the answer to a call says of one recipient. Not ``accepted``: certainly not sent to this one.
+
+    ``of_address``: the address is the reason, so that another provider will not help. ``reason``: a short
+    code of ours, never the provider's words; empty when accepted.
     """
 
     reference: str
-    result: Result
-    of_address: bool = False
-    reason: str = ""
-
-    @property
-    def accepted(self) -> bool:
-        """Whether the provider has taken the letter to this person over."""
-        return self.result is Result.accepted
+    accepted: bool
+    of_address: bool
+    reason: str
 
 
 @dataclass(frozen=True)
 class BatchReceipt:
-    """One result for each recipient, in the order given. ``provider_id``: the provider's own id of the call."""
+    """One result for each recipient, in the order given. ``provider_id``: the call's id at the provider."""
 
     provider_id: str | None
     results: tuple[BatchResult, ...]
