@@ -104,20 +104,20 @@ class Mailbox:
         subject: str,
         parts: dict[str, str],
         at: datetime,
-        call_id: str,
+        call_id: str | None = None,
         categories: Sequence[str] = (),
         reply_to: str | None = None,
     ) -> None:
         """Store one mail for each envelope; ``parts`` is content by MIME type, plain text first.
 
-        The mail is made once, with marks where an envelope puts its own.
+        ``call_id``: the provider's id of the call, where it gives none to each mail. The mail is made once,
+        with a mark where each envelope puts its own headers.
         """
         mark = secrets.token_hex(8)
         message = EmailMessage()
         message["From"] = formataddr(sender)
         message["Subject"] = subject
         message["Date"] = format_datetime(at)
-        message["X-Message-Id"] = call_id
         for name in categories:
             message["X-Category"] = name
         if reply_to:
@@ -132,7 +132,7 @@ class Mailbox:
         before, after = message.as_bytes(policy=SMTP).split(f"X-Mark: {mark}\r\n".encode(), 1)
         with self._lock:
             for envelope in envelopes:
-                self._write(before + _own(envelope) + after)
+                self._write(before + _own(envelope, call_id) + after)
 
     def _write(self, content: bytes) -> None:
         path = self.folder / f"{next(self._numbers):06d}.eml"
@@ -154,10 +154,11 @@ class Mailbox:
         return _reading(_mail(found)) if number.isdigit() and found.is_file() else None
 
 
-def _own(envelope: Envelope) -> bytes:
+def _own(envelope: Envelope, call_id: str | None) -> bytes:
     """The headers of one mail. JSON may be long, and is folded where it has spaces."""
     arguments = json.dumps(envelope.custom_args).replace(" ", "\r\n ")
     lines = f"To: {envelope.to}\r\nMessage-ID: <{envelope.message_id}@stand-in.invalid>\r\n"
+    lines += f"X-Message-Id: {call_id or envelope.message_id}\r\n"
     return (lines + f"X-Custom-Args: {arguments}\r\n").encode()
 
 
