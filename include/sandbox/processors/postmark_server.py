@@ -14,6 +14,7 @@ STREAMS = {
     "legal-notices": "Broadcasts",
     "inbound": "Inbound",
 }
+_NEVER = datetime.min.replace(tzinfo=UTC)
 _CLIENT = {"Name": "Mail", "Company": "Example", "Family": "Mail"}
 _GEO = {"Country": "Germany", "CountryISOCode": "DE", "City": "Berlin", "IP": "192.0.2.20"}
 
@@ -46,7 +47,7 @@ class Server:
         default_factory=lambda: {name: {} for name, kind in STREAMS.items() if kind != "Inbound"}
     )
     removals: dict[int, Removal] = field(default_factory=dict)
-    _swept: datetime = datetime.min.replace(tzinfo=UTC)
+    _swept: datetime = _NEVER
 
     def now(self) -> datetime:
         """The time here."""
