@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from include.privacy.ledger import Ledger
     from include.privacy.letters.rendering import Letters
     from include.privacy.mail import MailPort
+    from include.privacy.mail.bulk import BulkMail
     from include.privacy.policy.bucket_map import BucketMap
     from include.privacy.policy.data_map import StoreMap
     from include.privacy.policy.loading import Config
@@ -229,6 +230,13 @@ class Runtime:
 
         info, head = self.connection(SENDGRID), self.config().letters.head
         return cast("MailPort", self._once("mail", lambda: mail(info, head)))
+
+    def bulk_mail(self, name: Literal["sendgrid", "postmark"]) -> BulkMail:
+        """Sends one letter to many, through the provider (and connection) of that name."""
+        from include.privacy.processors.connecting import bulk_mail
+
+        info, config = self.connection(name), self.config()
+        return cast("BulkMail", self._once(("bulk", name), lambda: bulk_mail(name, info, config)))
 
     def doorbell(self) -> Doorbell:
         """The queue that wakes the intake."""

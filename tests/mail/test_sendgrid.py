@@ -28,7 +28,8 @@ from include.privacy.mail import (
     Receipt,
     SendState,
 )
-from include.privacy.mail.sendgrid import LOGGED, QUIET, SendGridMail
+from include.privacy.mail.sendgrid import SendGridMail
+from include.privacy.mail.sendgrid_calls import LOGGED, QUIET
 from include.privacy.mail.transport import safe_client
 from tests.mail.conftest import KEY, SENDER, Post
 

@@ -126,10 +126,9 @@ def test_more_messages_than_an_answer_holds_are_handed_out_all(running: Standing
     from include.sandbox.processors.sendgrid import Logged
 
     at = now() - timedelta(days=2)
-    running.stand_in._log += [
-        Logged(f"m{n}", "a@b.example", "user1@practice.example", "Hi", (), at + timedelta(seconds=n))
-        for n in range(1_500)
-    ]
+    for n in range(1_500):
+        sent = at + timedelta(seconds=n)
+        running.stand_in._log.append(Logged(f"m{n}", "a@b.example", "user1@practice.example", "Hi", (), sent))
     fast = adapter(running)
     fast._messages.details = lambda message: message  # type: ignore[method-assign] # 1,500 calls of no interest
     [exported] = fast.export([person(1)])

@@ -143,5 +143,5 @@ def test_what_is_older_than_the_retention_is_gone(postmark: Postmark) -> None:
 
 def test_unknown_settings_are_refused_with_the_known_ones(postmark: Postmark, sendgrid: SendGrid) -> None:
     for stand_in in (postmark, sendgrid):
-        with pytest.raises(ValueError, match="known: clock_offset_seconds"):
+        with pytest.raises(ValueError, match=r"known: .*clock_offset_seconds"):
             stand_in.configure({"speed": 3})

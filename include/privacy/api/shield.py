@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 
 LONGEST_BODY = 64 * 1024
 """Bytes. A request with all corrections a person can think of is a few thousand."""
+LONGER = {"/sendgrid-events": 1024 * 1024}
+"""Bytes by the end of the path. SendGrid sends its events when they are 768 KB, at the latest."""
 
 
 class Shield:
@@ -44,9 +46,10 @@ class Shield:
                 message = {**message, "headers": [*headers, (b"cache-control", b"no-store")]}
             await send(message)
 
-        body = await _read(receive, self._longest)
+        longest = next((n for end, n in LONGER.items() if scope["path"].endswith(end)), self._longest)
+        body = await _read(receive, longest)
         if body is None:
-            await _say(answer, 413, f"the body is longer than {self._longest} bytes")
+            await _say(answer, 413, f"the body is longer than {longest} bytes")
             return
         try:
             await self._app(scope, _replayed(body, receive), answer)

@@ -6,12 +6,18 @@ import email
 import html
 import itertools
 import json
+import os
+import secrets
 import threading
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.message import EmailMessage
+from email.parser import BytesHeaderParser
 from email.policy import SMTP, default
 from email.utils import format_datetime, formataddr, parseaddr, parsedate_to_datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,13 +49,46 @@ class Mail:
         return self.custom_args.get("reference")
 
 
+@dataclass(frozen=True)
+class Envelope:
+    """What differs between the mails of one call: to whom, under which id, with which arguments."""
+
+    to: str
+    message_id: str
+    custom_args: dict[str, str]
+
+
 def read_mailbox(world: World) -> list[Mail]:
     """All mail that was accepted in this world, oldest first."""
     return Mailbox(world.folder / FOLDER).read()
 
 
+def arrivals(
+    folder: Path, *, batches: Collection[str] | None = None, subject: str | None = None
+) -> Counter[str]:
+    """How many mails each address got, from all providers together.
+
+    ``folder``: of the world. ``batches``: only mails under these categories (tags); ``subject``: only those
+    with exactly this one. Reads headers only.
+    """
+    parser, counted = BytesHeaderParser(policy=default), Counter[str]()
+    for path in (folder / FOLDER).glob("*.eml"):
+        with path.open("rb") as file:
+            headers = parser.parse(file)
+        under = {str(each) for each in headers.get_all("X-Category", [])}
+        if (batches is None or under & set(batches)) and subject in (None, str(headers["Subject"])):
+            counted[parseaddr(str(headers["To"]))[1].lower()] += 1
+    return counted
+
+
+@cache
+def shared_mailbox(folder: Path) -> Mailbox:
+    """The one of this process for that folder: all who write into it must number together."""
+    return Mailbox(folder)
+
+
 class Mailbox:
-    """A folder of mails. One process writes; others may read at any time."""
+    """A folder of mails. One process writes, through one object; others may read at any time."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -59,36 +98,48 @@ class Mailbox:
 
     def put(
         self,
+        envelopes: Sequence[Envelope],
         *,
-        to: str,
         sender: tuple[str, str],
         subject: str,
         parts: dict[str, str],
-        message_id: str,
         at: datetime,
-        extra: list[tuple[str, str]],
+        call_id: str | None = None,
+        categories: Sequence[str] = (),
+        reply_to: str | None = None,
     ) -> None:
-        """Store one mail; ``parts`` is content by MIME type, plain text first."""
+        """Store one mail for each envelope; ``parts`` is content by MIME type, plain text first.
+
+        ``call_id``: the provider's id of the call, where it gives none to each mail. The mail is made once,
+        with a mark where each envelope puts its own headers.
+        """
+        mark = secrets.token_hex(8)
         message = EmailMessage()
         message["From"] = formataddr(sender)
-        message["To"] = to
         message["Subject"] = subject
         message["Date"] = format_datetime(at)
-        message["Message-ID"] = f"<{message_id}@stand-in.invalid>"
-        for name, value in extra:
-            message[name] = value
+        for name in categories:
+            message["X-Category"] = name
+        if reply_to:
+            message["Reply-To"] = reply_to
+        message["X-Mark"] = mark
         for number, (kind, content) in enumerate(parts.items()):
             subtype = kind.partition("/")[2] or "plain"
             if number == 0:
                 message.set_content(content, subtype=subtype, charset="utf-8")
             else:
                 message.add_alternative(content, subtype=subtype, charset="utf-8")
+        before, after = message.as_bytes(policy=SMTP).split(f"X-Mark: {mark}\r\n".encode(), 1)
         with self._lock:
-            path = self.folder / f"{next(self._numbers):06d}.eml"
-            draft = path.with_suffix(".new")
-            draft.touch(mode=0o600)
-            draft.write_bytes(message.as_bytes(policy=SMTP))
-            draft.replace(path)
+            for envelope in envelopes:
+                self._write(before + _own(envelope, call_id) + after)
+
+    def _write(self, content: bytes) -> None:
+        path = self.folder / f"{next(self._numbers):06d}.eml"
+        draft = path.with_suffix(".new")
+        with os.fdopen(os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(content)
+        draft.replace(path)
 
     def read(self) -> list[Mail]:
         """All of them, oldest first."""
@@ -101,6 +152,14 @@ class Mailbox:
         number = path.removeprefix("/mail/")
         found = self.folder / f"{number}.eml"
         return _reading(_mail(found)) if number.isdigit() and found.is_file() else None
+
+
+def _own(envelope: Envelope, call_id: str | None) -> bytes:
+    """The headers of one mail. JSON may be long, and is folded where it has spaces."""
+    arguments = json.dumps(envelope.custom_args).replace(" ", "\r\n ")
+    lines = f"To: {envelope.to}\r\nMessage-ID: <{envelope.message_id}@stand-in.invalid>\r\n"
+    lines += f"X-Message-Id: {call_id or envelope.message_id}\r\n"
+    return (lines + f"X-Custom-Args: {arguments}\r\n").encode()
 
 
 def _mail(path: Path) -> Mail:

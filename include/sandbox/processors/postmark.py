@@ -1,10 +1,11 @@
-"""Postmark's stand-in: search of messages, bounces, suppressions by stream, and removals that take time.
+"""Postmark's stand-in: mail in batches, searches, suppressions by stream, and removals that take time.
 
 Modelled on Postmark's published description and reference pages. Suppressions answer 200 with a status for
 each address; a complaint cannot be deleted; a removal is pending until it is done. It is stricter in one
 respect: an unknown parameter is a 422. Settings: ``removal_seconds``, ``removals`` (whether the account has
 them: "by request only"), ``refuses`` (addresses that suppressions fail for), ``retention_days``,
-``clock_offset_seconds``, ``limit`` and ``per_seconds``. The account's token is the key with ``-account``.
+``clock_offset_seconds``, ``limit`` and ``per_seconds``, and those of :class:`.postmark_sending.Sending`. The
+account's token is the key with ``-account``.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from typing import Any
 
 from include.sandbox.processors.exchange import Request, Response
 from include.sandbox.processors.limits import RateLimit
+from include.sandbox.processors.mailbox import FOLDER, shared_mailbox
+from include.sandbox.processors.postmark_sending import Sending
 from include.sandbox.processors.postmark_server import STREAMS, Removal, Server
 
 _ADDRESS = re.compile(r"[^\s@<>(),;:\"]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
@@ -43,6 +46,7 @@ class Postmark:
 
     def __init__(self, folder: Path, api_key: str) -> None:
         self.server = Server()
+        self.sending = Sending(shared_mailbox(folder / FOLDER), self.server)
         self._key = api_key
         self._lock = threading.RLock()
         self._removals = True
@@ -52,12 +56,13 @@ class Postmark:
     def configure(self, settings: dict[str, Any]) -> None:
         """The settings of the module's docstring."""
         known = {"removal_seconds", "removals", "refuses", "retention_days", "clock_offset_seconds"}
-        known |= {"limit", "per_seconds"}
+        known |= {"limit", "per_seconds"} | self.sending.settings
         if unknown := settings.keys() - known:
             raise ValueError(
                 f"unknown settings {', '.join(sorted(unknown))}; known: {', '.join(sorted(known))}"
             )
         with self._lock:
+            self.sending.configure(settings)
             server = self.server
             server.removal_seconds = settings.get("removal_seconds", server.removal_seconds)
             server.retention_days = settings.get("retention_days", server.retention_days)
@@ -105,6 +110,8 @@ class Postmark:
             return self._removal(request)
         if found := _SUPPRESSIONS.fullmatch(request.path):
             return self._suppressions(request, found[1], found[2] or "")
+        if (request.method, request.path) == ("POST", "/email/batch"):
+            return self.sending.batch(request.json(), len(request.body))
         if request.method != "GET":
             return self.refusal(404)
         if request.path in _SEARCHES:
@@ -121,7 +128,9 @@ class Postmark:
 
     def _search(self, request: Request) -> Response:
         name, parameter, attribute = _SEARCHES[request.path]
-        if request.query.keys() - {"count", "offset", parameter, "fromdate", "todate"}:
+        of_mail = name in ("Messages", "Bounces")
+        known = {"count", "offset", parameter, "fromdate", "todate"} | ({"tag"} if of_mail else set())
+        if request.query.keys() - known:
             return _error(422, "Unknown parameter.")
         count, offset = int(request.query["count"]), int(request.query["offset"])
         if not 1 <= count <= 500 or offset < 0 or count + offset > WINDOW:
@@ -132,6 +141,8 @@ class Postmark:
         rows = list(reversed(getattr(self.server, name.lower())))
         if wanted:
             rows = [r for r in rows if wanted == r[attribute] or wanted in _listed(r[attribute])]
+        if tag := request.query.get("tag"):
+            rows = [r for r in rows if r["Tag"] == tag]
         for limit, late in (("fromdate", False), ("todate", True)):
             if day := request.query.get(limit):
                 at = "BouncedAt" if name == "Bounces" else "ReceivedAt"

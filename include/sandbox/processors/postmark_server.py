@@ -8,7 +8,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-STREAMS = {"outbound": "Transactional", "broadcast": "Broadcasts", "inbound": "Inbound"}
+STREAMS = {
+    "outbound": "Transactional",
+    "broadcast": "Broadcasts",
+    "legal-notices": "Broadcasts",
+    "inbound": "Inbound",
+}
+_NEVER = datetime.min.replace(tzinfo=UTC)
 _CLIENT = {"Name": "Mail", "Company": "Example", "Family": "Mail"}
 _GEO = {"Country": "Germany", "CountryISOCode": "DE", "City": "Berlin", "IP": "192.0.2.20"}
 
@@ -41,6 +47,7 @@ class Server:
         default_factory=lambda: {name: {} for name, kind in STREAMS.items() if kind != "Inbound"}
     )
     removals: dict[int, Removal] = field(default_factory=dict)
+    _swept: datetime = _NEVER
 
     def now(self) -> datetime:
         """The time here."""
@@ -53,7 +60,10 @@ class Server:
                 removal.done = True
                 self._forget(lambda of, at, r=removal: r.address in of and at <= r.asked)  # type: ignore[misc] # one for each
         oldest = self.now() - timedelta(days=self.retention_days)
-        self._forget(lambda of, at: at < oldest)
+        # Looking through everything with every call would make many calls slow.
+        if abs(oldest - self._swept) > timedelta(seconds=0.5):
+            self._swept = oldest
+            self._forget(lambda of, at: at < oldest)
 
     def _forget(self, which: Any) -> None:
         def kept(rows: list[dict[str, Any]], addresses: Any, at: str) -> list[dict[str, Any]]:
@@ -95,7 +105,8 @@ class Server:
         email = message["Recipients"][0]
         self.bounces.append({
             "ID": str(len(self.bounces) + 1), "Type": "HardBounce", "TypeCode": 1, "Name": "Hard bounce",
-            "Tag": "", "MessageID": message["MessageID"], "Description": "The address does not exist.",
+            "Tag": message["Tag"], "MessageID": message["MessageID"],
+            "Description": "The address does not exist.",
             "Details": "550 5.1.1", "Email": email, "BouncedAt": message["ReceivedAt"],
             "DumpAvailable": False, "Inactive": True, "CanActivate": True, "Content": "",
             "Subject": message["Subject"],

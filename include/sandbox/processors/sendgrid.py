@@ -3,30 +3,33 @@
 Modelled on SendGrid's OpenAPI descriptions (2026-01). 202 means queued; two equal mails are two mails, for
 SendGrid knows no idempotency key. It is stricter in one respect: an unknown field is a 400. Settings:
 ``log_lag_seconds`` (how long a mail is missing from the log), ``limit`` and ``per_seconds`` (calls per
-window, one window for each kind of path), ``job_seconds`` and ``erase_seconds`` (how long jobs take),
-``failing_jobs`` (their kinds: upsert, delete), ``erase_job`` (whether the account has it), ``scopes`` of the
-key, ``clock_offset_seconds`` (how far its clock is ahead).
+window, one window for each kind of path), those of :class:`.sendgrid_mail.Sending` (what becomes of mail),
+``job_seconds`` and ``erase_seconds`` (how long jobs take), ``failing_jobs`` (their kinds: upsert, delete),
+``erase_job`` (whether the account has it), ``scopes`` of the key, ``clock_offset_seconds`` (how far its
+clock is ahead).
 """
 
 from __future__ import annotations
 
-import json
 import secrets
 import threading
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from include.sandbox.processors.exchange import Request, Response
 from include.sandbox.processors.limits import RateLimit
-from include.sandbox.processors.mailbox import FOLDER, Mailbox
+from include.sandbox.processors.mailbox import FOLDER, shared_mailbox
 from include.sandbox.processors.sendgrid_account import ERASE_JOB, SCOPES, Account, errors
-from include.sandbox.processors.sendgrid_checks import BadRequestError, check_mail
+from include.sandbox.processors.sendgrid_checks import BadRequestError
 from include.sandbox.processors.sendgrid_contacts import Contacts
 from include.sandbox.processors.sendgrid_erasure import erase_job
 from include.sandbox.processors.sendgrid_logs import matches, parse_query
+from include.sandbox.processors.sendgrid_mail import Sending
+from include.sandbox.processors.sendgrid_messages import Logged, MessageLog, seen_at
 from include.sandbox.processors.sendgrid_people import (
     NEWS_FROM,
     NEWSLETTER,
@@ -49,53 +52,19 @@ _WORDS = {
 }
 
 
-@dataclass(frozen=True)
-class Logged:
-    """One message in the log."""
-
-    sg_message_id: str
-    from_email: str
-    to_email: str
-    subject: str
-    categories: tuple[str, ...]
-    created_at: datetime
-    status: str = "delivered"
-
-    def entry(self) -> dict[str, str]:
-        """As the API shows it."""
-        return {
-            "from_email": self.from_email,
-            "sg_message_id": self.sg_message_id,
-            "subject": self.subject,
-            "to_email": self.to_email,
-            "reason": "",
-            "status": self.status,
-            "sg_message_id_created_at": self.created_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        }
-
-    def details(self) -> dict[str, Any]:
-        """As ``GET /v3/logs/{id}`` shows it."""
-        told: dict[str, Any] = dict(self.entry())
-        del told["reason"], told["sg_message_id_created_at"]
-        arguments = {"reference": self.categories[0]} if self.categories else {}
-        return told | {
-            "api_key_id": "stand-in", "client_ip": "192.0.2.1", "events": [],
-            "category": list(self.categories), "custom_args": arguments,
-        }  # fmt: skip
-
-
 class SendGrid:
     """One account with one key. Mail lands in ``<folder>/mailbox``."""
 
     def __init__(self, folder: Path, api_key: str) -> None:
-        self.mailbox = Mailbox(folder / FOLDER)
+        self.mailbox = shared_mailbox(folder / FOLDER)
         self._key = api_key
         self._lock = threading.Lock()
-        self._log: list[Logged] = []
+        self._log = MessageLog()
         self._lag = timedelta(0)
         self.account = Account()
         self.contacts = Contacts(self.account)
         self.suppressions = Suppressions(self.account)
+        self.sending = Sending(self.mailbox, self._log, self.suppressions)
         self._erase_limit = RateLimit(100, 60.0)
         self._limits: dict[str, RateLimit] = defaultdict(lambda: RateLimit(*self._window))
         self._window: tuple[int, float] = (10_000, 60.0)
@@ -103,12 +72,13 @@ class SendGrid:
     def configure(self, settings: dict[str, Any]) -> None:
         """The settings of the module's docstring."""
         known = {"log_lag_seconds", "limit", "per_seconds", "job_seconds", "erase_seconds", "failing_jobs"}
-        known |= {"erase_job", "scopes", "clock_offset_seconds"}
+        known |= {"erase_job", "scopes", "clock_offset_seconds"} | self.sending.settings
         if unknown := settings.keys() - known:
             raise ValueError(
                 f"unknown settings {', '.join(sorted(unknown))}; known: {', '.join(sorted(known))}"
             )
         with self._lock, self.account.lock:
+            self.sending.configure(settings)
             self._lag = timedelta(seconds=settings.get("log_lag_seconds", self._lag.total_seconds()))
             account = self.account
             account.seconds["contacts"] = settings.get("job_seconds", account.seconds["contacts"])
@@ -146,11 +116,12 @@ class SendGrid:
                         self._log.append(Logged(sg_id, NEWS_FROM, person["email"], "News", (), at))
 
     def describe(self) -> dict[str, Any]:
-        """Log, contacts, suppressions and jobs."""
+        """Log, how many messages had which fate, contacts, suppressions and jobs."""
         with self._lock, self.account.lock:
             self.account.run_due()
             return {
                 "log": [message.entry() for message in self._log],
+                "counts": dict(self._log.counts),
                 "contacts": self.contacts.describe(),
                 "suppressions": self.suppressions.describe(),
                 "jobs": [job.describe() for job in self.account.jobs.values()],
@@ -220,48 +191,18 @@ class SendGrid:
 
     def _forget(self, people: set[str], until: datetime) -> int:
         """Take what was sent to them until then out of the log."""
-        before = len(self._log)
-        self._log = [m for m in self._log if m.to_email.lower() not in people or m.created_at > until]
-        return before - len(self._log)
+        return self._log.forget(lambda m: m.to_email.lower() in people and m.created_at <= until)
 
-    def _visible(self) -> list[Logged]:
+    def _visible(self, categories: set[str] | None = None) -> Iterator[Logged]:
         """What the log shows now: neither too young nor too old, the newest first."""
         now = self.account.now()
-        with self._lock:
-            return [m for m in reversed(self._log) if now - KEPT <= m.created_at <= now - self._lag]
+        for message in self._log.newest_first(categories):
+            if now - KEPT <= message.created_at <= now - self._lag:
+                yield seen_at(message, now)
 
     def _send(self, body: Any) -> Response:
-        check_mail(body)
-        message_id = secrets.token_urlsafe(16)
-        if body.get("mail_settings", {}).get("sandbox_mode", {}).get("enable"):
-            return Response(200, headers={"X-Message-Id": message_id})
-        for number, envelope in enumerate(body["personalizations"]):
-            self._deliver(body, envelope, f"{message_id}.filter-{number}", message_id)
-        return Response(202, headers={"X-Message-Id": message_id})
-
-    def _deliver(self, body: dict[str, Any], envelope: dict[str, Any], sg_id: str, message_id: str) -> None:
-        now = self.account.now()
-        sender = envelope.get("from", body["from"])
-        subject = envelope.get("subject", body.get("subject", ""))
-        arguments = {**body.get("custom_args", {}), **envelope.get("custom_args", {})}
-        extra = [("X-Message-Id", message_id)]
-        extra.append(("X-Custom-Args", json.dumps(arguments)))
-        extra += [("X-Category", name) for name in body.get("categories", [])]
-        if "reply_to" in body:
-            extra.append(("Reply-To", body["reply_to"]["email"]))
-        for recipient in [*envelope["to"], *envelope.get("cc", []), *envelope.get("bcc", [])]:
-            self.mailbox.put(
-                to=recipient["email"],
-                sender=(sender.get("name", ""), sender["email"]),
-                subject=subject,
-                parts={part["type"]: part["value"] for part in body["content"]},
-                message_id=sg_id,
-                at=now,
-                extra=extra,
-            )
-            categories = tuple(body.get("categories", ()))
-            with self._lock:
-                self._log.append(Logged(sg_id, sender["email"], recipient["email"], subject, categories, now))
+        with self.account.lock:
+            return self.sending.send(body, self.account.now())
 
     def _search(self, body: Any) -> Response:
         if not isinstance(body, dict) or body.keys() - {"query", "limit", "subusers"}:
@@ -269,6 +210,6 @@ class SendGrid:
         limit = body.get("limit", 10)
         if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= 1000:
             raise BadRequestError("limit must be between 1 and 1000", "limit")
-        conditions = parse_query(body.get("query", ""))
-        found = [m.entry() for m in self._visible() if matches(m, conditions)]
-        return Response.of_json({"messages": found[:limit]})
+        query = parse_query(body.get("query", ""))
+        found = (m.entry() for m in self._visible(query.categories) if matches(m, query))
+        return Response.of_json({"messages": list(islice(found, limit))})

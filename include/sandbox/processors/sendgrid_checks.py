@@ -55,10 +55,10 @@ def check_mail(body: Any) -> None:
         )
     if len(envelopes) > PEOPLE_PER_CALL:
         raise BadRequestError("You can only have up to 1000 personalizations.", "personalizations")
-    people = 0
+    people: set[str] = set()
     for number, envelope in enumerate(envelopes):
-        people += _envelope(envelope, f"personalizations.{number}", body)
-    if people > PEOPLE_PER_CALL:
+        _envelope(envelope, f"personalizations.{number}", body, people)
+    if len(people) > PEOPLE_PER_CALL:
         raise BadRequestError("The total number of recipients must be no more than 1000.", "personalizations")
     _content(body.get("content"))
     _categories(body.get("categories", []))
@@ -75,11 +75,10 @@ def check_mail(body: Any) -> None:
         raise BadRequestError("Scheduled send times must not be more than 72 hours ahead.", "send_at")
 
 
-def _envelope(envelope: Any, where: str, body: dict[str, Any]) -> int:
+def _envelope(envelope: Any, where: str, body: dict[str, Any], seen: set[str]) -> None:
     _object(envelope, _ENVELOPE, where)
     if not envelope.get("to"):
         raise BadRequestError("The to array is required for all personalization objects.", f"{where}.to")
-    seen: set[str] = set()
     for field in ("to", "cc", "bcc"):
         for number, party in enumerate(_list(envelope.get(field, []), f"{where}.{field}")):
             _party(party, f"{where}.{field}.{number}")
@@ -97,7 +96,6 @@ def _envelope(envelope: Any, where: str, body: dict[str, Any]) -> int:
     if any(ord(c) < 32 for c in subject):
         raise BadRequestError("The subject must not hold control characters.", "subject")
     _arguments(envelope.get("custom_args", {}), f"{where}.custom_args")
-    return len(seen)
 
 
 def _party(value: Any, where: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -30,17 +31,27 @@ _ORDERS: dict[str, Callable[[Any, Any], bool]] = {
 Condition = Callable[[Any], bool]
 
 
-def parse_query(query: Any) -> list[Condition]:
-    """The conditions of a query. Raises :class:`BadRequestError` for what is none."""
+@dataclass
+class Query:
+    """Conditions, and the categories that one of them asks for, by which messages are found quickly."""
+
+    conditions: list[Condition] = field(default_factory=list)
+    categories: set[str] | None = None
+
+
+def parse_query(query: Any) -> Query:
+    """What a query asks for. Raises :class:`BadRequestError` for what is none."""
     if not isinstance(query, str):
         raise BadRequestError("query must be a string", "query")
-    conditions: list[Condition] = []
+    parsed = Query()
     position = 0
-    while query[position:].strip() or conditions:
+    while query[position:].strip() or parsed.conditions:
         found = _CONDITION.match(query, position)
         if found is None:
             raise BadRequestError("the query cannot be parsed", "query")
-        conditions.append(_condition(found))
+        parsed.conditions.append(_condition(found))
+        if found["field"] == "categories":
+            parsed.categories = _values(found)
         joint = _AND.match(query, found.end())
         if joint is None:
             position = found.end()
@@ -48,12 +59,16 @@ def parse_query(query: Any) -> list[Condition]:
         position = joint.end()
     if query[position:].strip():
         raise BadRequestError("the query cannot be parsed", "query")
-    return conditions
+    return parsed
 
 
-def matches(message: Any, conditions: list[Condition]) -> bool:
-    """Whether a logged message meets them all."""
-    return all(condition(message) for condition in conditions)
+def matches(message: Any, query: Query) -> bool:
+    """Whether a logged message meets all conditions."""
+    return all(condition(message) for condition in query.conditions)
+
+
+def _values(found: re.Match[str]) -> set[str]:
+    return {text[1:-1] for text in re.findall(_TEXT, found["values"])}
 
 
 def _condition(found: re.Match[str]) -> Condition:
@@ -62,7 +77,7 @@ def _condition(found: re.Match[str]) -> Condition:
         wanted = found["value"][1:-1]
         return lambda message: getattr(message, field, "") == wanted
     if found["values"] and field in _IN:
-        values = {text[1:-1] for text in re.findall(_TEXT, found["values"])}
+        values = _values(found)
         if field == "status":
             return lambda message: message.status in values
         return lambda message: bool(values & set(message.categories))

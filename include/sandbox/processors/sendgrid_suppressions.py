@@ -7,6 +7,7 @@ answer here, not a 404.
 from __future__ import annotations
 
 import re
+import sys
 from typing import Any
 from urllib.parse import unquote
 
@@ -71,7 +72,10 @@ class Suppressions:
             limit, offset = int(request.query.get("limit", "500")), int(request.query.get("offset", "0"))
             if not 1 <= limit <= LARGEST_PAGE:
                 return errors(400, "limit must be between 1 and 500", "limit")
-            return Response.of_json(list(rows.values())[offset : offset + limit])
+            first = int(request.query.get("start_time", "0"))
+            last = int(request.query.get("end_time", sys.maxsize))
+            told = [row for row in rows.values() if first <= row["created"] <= last]
+            return Response.of_json(told[offset : offset + limit])
         if name == "unsubscribes":
             return None
         if request.method == "GET" and email is not None:
