@@ -36,6 +36,7 @@ class Tag(StrEnum):
     requests = "requests"
     holds = "legal-holds"
     audits = "audits"
+    notices = "policy-notices"
     decisions = "decisions"
     scheduled = "scheduled"
     event = "event-driven"

@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 
 from include.privacy.clock import parse_instant
 from include.privacy.connections import UnusableConnectionError
+from include.privacy.notices import command_line as notices
 from include.privacy.planning.describing import describe
 from include.privacy.planning.models import Cohort, Plan, PlanError
 from include.privacy.policy import coverage, grant_documents, grants, live
@@ -52,17 +53,26 @@ class _RefusedError(Exception):
     """Something that the person at the keyboard can put right; the message says what."""
 
 
-_SAID = (_RefusedError, PlanError, PageError, UnusableConnectionError, command_line.NotDecidedError)
+_SAID = (
+    _RefusedError,
+    PlanError,
+    PageError,
+    UnusableConnectionError,
+    command_line.NotDecidedError,
+    notices.NoticeCommandError,
+)
 """Errors whose message is all that there is to say."""
 
 
 def check(options: argparse.Namespace) -> int:
     """Validate config/; with ``--live`` also against what the stores really hold."""
     from include.privacy.letters.checking import letter_problems
+    from include.privacy.letters.notices import notice_writer_problems
 
     config = load_config()
     problems = list(coverage.dag_problems(config.policy, ROOT / "dags", config.documents["policy"]))
     problems += letter_problems(config.letters, config.policy.timezone)
+    problems += notice_writer_problems(config.notices, config.letters, config.policy.timezone)
     if options.live:
         problems += _live_problems(config)
     if problems:
@@ -75,6 +85,8 @@ def check(options: argparse.Namespace) -> int:
         f"{len(config.policy.rules)} rules; stores in order of erasure: {stores}; "
         f"letters in {', '.join(config.letters.head.languages)}"
     )
+    for line in notices.dates_in_words(config):
+        print(line)
     return 0
 
 
@@ -216,6 +228,12 @@ def recipient(options: argparse.Namespace) -> int:
     return 0
 
 
+def notice(options: argparse.Namespace) -> int:
+    """Draft the notice of a new version of the policy, preview its letters, or show its report."""
+    print(notices.run(options))
+    return 0
+
+
 def pools(_: argparse.Namespace) -> int:
     """Print the Airflow pools, one per store and kind of work, for ``airflow pools import``."""
     from include.dag_defaults import PROCESSORS_POOL, REQUESTS_POOL, RETENTION_POOL
@@ -280,6 +298,7 @@ def _parser() -> argparse.ArgumentParser:
     sub = add("recipient", recipient)
     sub.add_argument("request", type=UUID, help="the ledger's or the platform's id of the request")
     sub.add_argument("recipient", help="its name in config/processors/")
+    notices.add_arguments(add("notice", notice))
     add("pools", pools)
     sub = add("grants", print_grants)
     sub.add_argument("--store", help="only this store")

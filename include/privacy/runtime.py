@@ -231,7 +231,7 @@ class Runtime:
         info, head = self.connection(SENDGRID), self.config().letters.head
         return cast("MailPort", self._once("mail", lambda: mail(info, head)))
 
-    def bulk_mail(self, name: Literal["sendgrid", "postmark"]) -> BulkMail:
+    def bulk_mail(self, name: str) -> BulkMail:
         """Sends one letter to many, through the provider (and connection) of that name."""
         from include.privacy.processors.connecting import bulk_mail
 

@@ -16,6 +16,10 @@ from include.dag_defaults import PROCESSORS_POOL, REQUESTS_POOL, RETENTION_POOL,
 from tests.runs.conftest import AIRFLOW_ENV, ROOT
 
 DAGS = {
+    "announce_policy_change",
+    "approve_policy_notice",
+    "preview_policy_notice",
+    "steer_policy_notice",
     "ask_decisions",
     "audit_recipients",
     "confirm_recipient",

@@ -29,9 +29,7 @@ def settings() -> NoticeSettings:
     """How notices are sent. Raises ``LookupError`` without ``config/notices/notices.yaml``."""
     found = runtime().config().notices.settings
     if found is None:
-        raise LookupError(
-            "config/notices/notices.yaml does not exist; a version is announced only with it"
-        )
+        raise LookupError("config/notices/notices.yaml does not exist; a version is announced only with it")
     return found
 
 
@@ -49,7 +47,7 @@ def too_late(notice: PolicyNotice, as_of: datetime) -> str | None:
     earliest = earliest_effective(as_of, runtime().config().policy.timezone)
     return (
         f"version {notice.head.version} cannot apply from {dates.effective_on.isoformat()}: sending had to "
-        f"begin by {dates.last_day.isoformat()}; the earliest lawful date is {earliest.isoformat()}, write it into "
+        f"begin by {dates.last_day}. The earliest lawful date is {earliest.isoformat()}; write it into "
         "notice.yaml and policy.yaml of its folder"
     )
 

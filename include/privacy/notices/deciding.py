@@ -55,7 +55,7 @@ def describe(row: CampaignRow) -> str:
         head.default_language
     )
     lines = [
-        f"**Version {head.version}** follows {head.previous}. It applies from **{head.effective.isoformat()}**.",
+        f"**Version {head.version}** follows {head.previous} and applies from **{head.effective}**.",
         "",
         f"- Sending begins on {dates.launch_at:%Y-%m-%d}, or at once if that has passed.",
         f"- The last person has to be written to by {dates.dispatch_by:%Y-%m-%d %H:%M} UTC (P8.1).",
@@ -66,7 +66,7 @@ def describe(row: CampaignRow) -> str:
         *(f"- {change.promise}: {change.summary[head.default_language]}" for change in head.changes),
         "",
         f"The letter in {head.default_language} (the others: `python -m include.privacy notice preview "
-        f"{head.version} --into DIR`; to receive one: `test_policy_notice`):",
+        f"{head.version} --into DIR`; to receive one: `preview_policy_notice`):",
         "",
         f"> **{letter.subject}**",
         ">",

@@ -32,9 +32,7 @@ def steer(*, params: Mapping[str, Any] | None = None) -> str:
     ledger = runtime().ledger()
     if action == WITHDRAW:
         if not ledger.withdraw_notice(row.id):
-            raise ParameterError(
-                "action: too late to withdraw: people have been written to; stop it instead"
-            )
+            raise ParameterError("action: too late to withdraw: people have been written to; stop it instead")
         return f"version {version}: withdrawn; it is proposed again in the next run"
     if action == PACE and not (isinstance(people, int) and people > 0):
         raise ParameterError("people_per_minute must be a whole number above 0 to change the pace")

@@ -71,6 +71,7 @@ def _finish(ledger_run: str, cohort_id: UUID, plans: list[Plan]) -> None:
     cohort = ledger.cohort(cohort_id)
     erased = erased_of(cohort, kept)
     write_tombstones(erased, run.as_of, residual_until(run.as_of))
+    runtime().ledger().forget_hearers(member.key for member in erased.members())
     again_at = due_at(run.as_of, runtime().config().policy.probe_again_after_days)
     for plan in _plans_to_probe_again(ledger_run, cohort, erased, plans) if kept else plans:
         ledger.schedule_probe(plan.id, again_at)
