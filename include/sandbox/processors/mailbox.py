@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from email.header import decode_header, make_header
 from email.message import EmailMessage
 from email.parser import BytesHeaderParser
 from email.policy import SMTP, default
@@ -71,13 +72,13 @@ def arrivals(
     ``folder``: of the world. ``batches``: only mails under these categories (tags); ``subject``: only those
     with exactly this one. Reads headers only.
     """
-    parser, counted = BytesHeaderParser(policy=default), Counter[str]()
+    parser, counted = BytesHeaderParser(), Counter[str]()  # the old policy, which is much faster
     for path in (folder / FOLDER).glob("*.eml"):
         with path.open("rb") as file:
             headers = parser.parse(file)
-        under = {str(each) for each in headers.get_all("X-Category", [])}
-        if (batches is None or under & set(batches)) and subject in (None, str(headers["Subject"])):
-            counted[parseaddr(str(headers["To"]))[1].lower()] += 1
+        under = batches is None or set(headers.get_all("X-Category", [])) & set(batches)
+        if under and subject in (None, str(make_header(decode_header(headers["Subject"])))):
+            counted[headers["To"].lower()] += 1
     return counted
 
 
