@@ -189,7 +189,9 @@ def platform_template(world: World) -> Iterator[Platform]:
         mapped = config.data_map[store]
         assert isinstance(mapped, DatabaseMap)
         with psycopg.connect(world.dsn(name), autocommit=True) as conn:
-            grants = database_grants(mapped, config.policy.rules, DAG_ROLE, config.policy.purposes)
+            grants = database_grants(
+                mapped, config.policy.rules, DAG_ROLE, config.policy.purposes, config.notices.recorded()
+            )
             conn.execute(grants.encode())
         adapter = PostgresStore(mapped, world.dsn(name, DAG_ROLE))
         adapter.migrate_workspace()

@@ -25,11 +25,14 @@ _TEXTS: dict[str, dict[str, dict[str, str]]] = {
         },
     },
     "before": {
-        "access": {"en": "The log is kept for 90 days at most.", "de": "Das Protokoll bleibt höchstens 90 Tage."},
+        "access": {
+            "en": "The log is kept for 90 days at most.",
+            "de": "Das Protokoll bleibt höchstens 90 Tage.",
+        },
         "records": {"en": "Three years after the answer.", "de": "Drei Jahre nach der Antwort."},
     },
     "after": {
-        "access": {"en": "60 days at most.", "de": "Höchstens 60 Tage."},
+        "access": {"en": "Sixty days at most.", "de": "Höchstens sechzig Tage."},
         "records": {"en": "Four years after the answer.", "de": "Vier Jahre nach der Antwort."},
     },
 }

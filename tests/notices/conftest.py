@@ -1,13 +1,14 @@
-"""A campaign's world: a platform, a ledger, two providers of mail in this process, and a version to announce."""
+"""A campaign's world: a platform, a ledger, two providers of mail in this process, and the next version."""
 
 from __future__ import annotations
 
 import base64
+import json
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -16,12 +17,13 @@ import psycopg
 import pytest
 
 from include.privacy import runtime
-from include.privacy.connections import ConnectionInfo, connection
+from include.privacy.connections import ConnectionInfo
 from include.privacy.ledger import Ledger, migrate
 from include.privacy.notices import campaigns, deciding, entering, gathering, proving, reporting, sending
 from include.privacy.policy.loading import load_config
 from include.privacy.steps import runs
 from include.sandbox import next_version
+from include.sandbox.processors.mailbox import arrivals
 from tests.processors.standing import Standing, standing
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
 MASTER_KEY = bytes(range(32))
 VERSION = next_version.VERSION
-KEY = "SG." + "n" * 22 + "." + "k" * 43
+KEYS = {"sendgrid": "SG." + "n" * 22 + "." + "k" * 43, "postmark": "00000000-1111-2222-3333-444444444444"}
 
 
 @dataclass
@@ -43,6 +45,7 @@ class Campaign:
     postmark: Standing
     config: Path
     now: datetime
+    folder: Path
     runs: int = 0
     done: dict[str, Any] = field(default_factory=dict)
 
@@ -90,7 +93,14 @@ class Campaign:
 
     def later(self, **by: float) -> None:
         """Time passes."""
-        self.now += timedelta(**by)
+        self.at(self.now + timedelta(**by))
+
+    def at(self, now: datetime) -> None:
+        """It is this time, here and at the providers."""
+        self.now = now
+        for provider in (self.sendgrid, self.postmark):
+            offset = (now - datetime.now(UTC)).total_seconds()
+            provider.control.configure(clock_offset_seconds=offset)
 
     @property
     def row(self) -> Any:
@@ -103,8 +113,8 @@ class Campaign:
         return dict(Counter(reached.states) + Counter(reached.joined))
 
     def mailbox(self) -> Counter[str]:
-        """Notices by the address that they arrived at, over both providers."""
-        return arrived(self.sendgrid) + arrived(self.postmark)
+        """Letters by the address that they arrived at, over both providers."""
+        return arrivals(self.folder)
 
     def addresses(self) -> set[str]:
         """Who is to hear of it, by the platform's own rows."""
@@ -122,29 +132,85 @@ class Campaign:
             return cursor.fetchall() if cursor.description else []
 
 
-def arrived(provider: Standing) -> Counter[str]:
-    """Notices that were delivered, by address."""
-    raise NotImplementedError
-
-
 @pytest.fixture(scope="session")
-def notice_ledger(world: World) -> str:
+def notice_ledger(world: World) -> Iterator[str]:
     """A migrated, empty ledger; every test copies it."""
     name = f"ledger_notices_{uuid4().hex[:8]}"
     world.postgres.create_database(name, "ledger_owner")
     migrate(world.dsn(name, "ledger_owner"), "privacy_dags")
-    return name
+    yield name
+    world.postgres.drop_database(name)
 
 
-def connector(world: World, databases: dict[str, str], endpoints: dict[str, str]) -> Any:
-    """Connections of the world, with other databases and endpoints behind some of them."""
+def connections(world: World, databases: dict[str, str], endpoints: dict[str, str]) -> Any:
+    """The world's connections, with other databases and providers behind some of them."""
 
     def connect(conn_id: str) -> ConnectionInfo:
-        found = connection(conn_id)
-        if conn_id in databases:
-            return replace(found, schema=databases[conn_id])
+        value = json.loads(world.env[f"AIRFLOW_CONN_{conn_id.upper()}"])
+        extra = dict(value.get("extra") or {})
         if conn_id in endpoints:
-            return replace(found, extra={**found.extra, "endpoint_url": endpoints[conn_id]}, password=KEY)
-        return found
+            extra["endpoint_url"] = endpoints[conn_id]
+        return ConnectionInfo(
+            conn_id,
+            value["conn_type"],
+            value.get("host"),
+            value.get("port"),
+            value.get("login"),
+            KEYS.get(conn_id, value.get("password")),
+            databases.get(conn_id, value.get("schema")),
+            extra,
+        )
 
     return connect
+
+
+@pytest.fixture
+def accounts_only(platform_template: Platform) -> Iterator[Platform]:
+    """A copy of the accounts; of the practice database notices read the sessions and nothing else."""
+    world, name = platform_template.world, f"accounts_{uuid4().hex[:10]}"
+    world.postgres.create_database(name, "platform", platform_template.accounts)
+    yield replace(platform_template, accounts=name)
+    world.postgres.drop_database(name)
+
+
+@pytest.fixture
+def campaign(
+    world: World,
+    accounts_only: Platform,
+    notice_ledger: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Campaign]:
+    """A version that applies in 40 days, drafted and complete; nothing is approved yet."""
+    database = f"ledger_{uuid4().hex[:10]}"
+    world.postgres.create_database(database, "ledger_owner", notice_ledger)
+    config = next_version.copy_config(tmp_path / "config")
+    now = datetime.now(UTC)
+    next_version.announce(config, (now + timedelta(days=40)).date())
+    monkeypatch.setenv("PRIVACY_MASTER_KEY", base64.b64encode(MASTER_KEY).decode())
+    with ExitStack() as stack:
+        stands = [
+            stack.enter_context(standing(name, tmp_path / "stands", KEYS[name]))
+            for name in ("sendgrid", "postmark")
+        ]
+        databases = {"accounts_db": accounts_only.accounts, "practice_db": accounts_only.practice}
+        connect = connections(
+            world,
+            databases | {"privacy_ledger": database},
+            {"sendgrid": stands[0].endpoint, "postmark": stands[1].endpoint},
+        )
+        ledger = stack.enter_context(Ledger(world.dsn(database, "privacy_dags"), MASTER_KEY))
+        rt = stack.enter_context(runtime.use_runtime(runtime.Runtime(connect, lambda: load_config(config))))
+        made = Campaign(accounts_only, ledger, stands[0], stands[1], config, now, tmp_path / "stands")
+        monkeypatch.setattr(runs, "current_instant", lambda: made.now)
+        yield made
+        rt.close()
+    world.postgres.drop_database(database)
+
+
+@pytest.fixture
+def approved(campaign: Campaign) -> Campaign:
+    """The same, approved, on the day on which sending begins."""
+    campaign.approve()
+    campaign.later(days=5, hours=1)
+    return campaign
