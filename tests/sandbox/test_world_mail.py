@@ -11,12 +11,14 @@ import psutil
 import pytest
 
 from include.privacy.connections import ConnectionInfo
+from include.privacy.letters.letter import Letter
 from include.privacy.mail import MailUncertainError, SendState
+from include.privacy.mail.bulk import Addressed
 from include.privacy.policy.loading import ROOT, load_config
 from include.privacy.runtime import Runtime
 from include.sandbox.processors import SENDGRID
 from include.sandbox.processors.control import ProcessorControl
-from include.sandbox.processors.mailbox import read_mailbox
+from include.sandbox.processors.mailbox import arrivals, read_mailbox
 from include.sandbox.world import open_world
 
 if TYPE_CHECKING:
@@ -83,3 +85,19 @@ def test_the_key_is_in_no_argument_list_that_other_accounts_can_read(world: Worl
     assert process is not None
     assert world.processor_keys[SENDGRID] not in " ".join(psutil.Process(process.pid).cmdline())
     assert (world.folder / "mailbox").stat().st_mode & 0o077 == 0
+
+
+def test_one_notice_goes_to_many_through_either_provider_into_one_mailbox(
+    world: World, runtime: Runtime
+) -> None:
+    letter = Letter("policy_notice", "en", "Our policy changes", "Hello\n", "<p>Hello</p>\n")
+    batches = {name: secrets.token_urlsafe(16) for name in ("sendgrid", "postmark")}
+    for name in ("sendgrid", "postmark"):
+        to = [Addressed(secrets.token_urlsafe(16), f"n{n}@{name}.example") for n in range(3)]
+        port = runtime.bulk_mail(name)  # type: ignore[arg-type] # one of the two
+        assert all(each.accepted for each in port.send(letter, to, batch=batches[name]).results)
+        assert len(port.fates(batches[name], datetime.now(UTC), as_of=datetime.now(UTC))) == 3
+    assert arrivals(world.folder, batches=batches.values()) == {
+        f"n{n}@{name}.example": 1 for n in range(3) for name in ("sendgrid", "postmark")
+    }
+    runtime.close()
