@@ -37,10 +37,11 @@ from include.privacy.notices import deciding
     tags=[Tag.notices, Tag.decisions],
 )
 def approve_policy_notice():
+    taken = task(deciding.take)()
     asked = HITLOperator.partial(task_id="decide", retries=0, execution_timeout=None).expand_kwargs(
-        task(deciding.question)()
+        task(deciding.question)(taken)
     )
-    written = task(deciding.write_decision)(asked.output)
+    written = task(deciding.write_decision)(asked.output, taken)
     [asked, written] >> task(deciding.ask_again, trigger_rule=TriggerRule.ONE_FAILED)()
 
 

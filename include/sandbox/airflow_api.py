@@ -106,6 +106,26 @@ class AirflowApi:
             for t in answer["task_instances"]
         ]
 
+    def answer(self, dag_id: str, option: str, *, seconds: float) -> None:
+        """Choose an option in the required action that a run of the DAG waits with, or will."""
+        deadline = time.monotonic() + seconds
+        while True:
+            waiting = self._call(
+                "GET", f"/dags/{dag_id}/dagRuns/~/hitlDetails", params={"response_received": False}
+            )["hitl_details"]
+            if waiting:
+                break
+            if time.monotonic() > deadline:
+                raise AirflowApiError(f"{dag_id} asked nothing within {seconds:.0f} s")
+            time.sleep(0.5)
+        task = waiting[0]["task_instance"]
+        self._call(
+            "PATCH",
+            f"/dags/{dag_id}/dagRuns/{task['dag_run_id']}/taskInstances/{task['task_id']}"
+            f"/{task['map_index']}/hitlDetails",
+            json={"chosen_options": [option]},
+        )
+
     @staticmethod
     def _run(body: Mapping[str, Any]) -> Run:
         return Run(body["dag_id"], body["dag_run_id"], body["state"])

@@ -20,7 +20,7 @@ from typing import LiteralString
 import psycopg
 from psycopg import sql
 
-from include.sandbox import processed, rights, setup, verify
+from include.sandbox import noticed, processed, rights, setup, verify
 from include.sandbox.airflow import start_airflow
 from include.sandbox.airflow_api import AirflowApi, AirflowApiError, Run
 from include.sandbox.objects import sqs_client
@@ -88,20 +88,30 @@ def run(people: int, folder: Path, story: Story) -> bool:
     held = _somebody(world, "deleted_at <= now() - interval '31 days'", 3)
     before = verify.take_baseline(stores, wanted, as_of, [held])
     api = airflow.api()
-    api.wait_for_dags({*RETENTION, AUDIT, *REQUESTS, WATCH, HOLD, SETTLE}, seconds=60)
+    shown = (*RETENTION, AUDIT, *REQUESTS, WATCH, HOLD, SETTLE, noticed.ANNOUNCE, noticed.APPROVAL)
+    api.wait_for_dags(set(shown), seconds=60)
     # The others begin to keep their hours when the story is told: two cores have enough to do.
-    for dag_id in (*RETENTION, AUDIT, *REQUESTS, WATCH, HOLD, SETTLE):
+    for dag_id in shown:
         api.unpause(dag_id)
+    story.say("The next version of the policy is announced: somebody has to approve its notice")
+    proposed = api.trigger(noticed.ANNOUNCE)
     _place_hold(api, held, story)
 
     others = _others(world, wanted)
     asked = rights.ask(world, wanted, held, others, as_of)
     for each in asked:
         story.say(f"Somebody {each.story}: request {each.external_id}, doorbell rung in SQS")
+    told = noticed.disturb(world, [*wanted, held, *others])
+    noticed.approve(api)
+    story.say("The privacy team approves the notice in the required-actions page: sending through a SendGrid")
+    story.say("that bounces some, drops some, limits its rate and hangs up once in the middle")
+    sent = noticed.look(api)
     daily = (*RETENTION, AUDIT)
     runs = [api.trigger(dag_id, {"as_of": as_of.isoformat(), "dry_run": False}) for dag_id in daily]
     story.say(f"Triggered {', '.join(daily)} through Airflow's REST API")
-    bad = _wait(api, world, runs, asked, story)
+    bad = _wait(api, world, [proposed, sent, *runs], asked, story)
+    story.say("Reading what SendGrid and Postmark say of each letter")
+    bad += _wait(api, world, [noticed.look(api)], asked, story)
 
     for dag_id in api.dags():
         api.unpause(dag_id)
@@ -114,6 +124,7 @@ def run(people: int, folder: Path, story: Story) -> bool:
         *verify.check_residue(_databases(world), MARKERS),
         *rights.check(world, asked),
         *processed.check(world, asked, known),
+        *noticed.check(world, told),
         *_check_ledger(world, asked, bad),
     ]
     print(what_was_asked(read_requests(world.dsn("ledger")), {a.external_id: a.story for a in asked}))

@@ -66,8 +66,8 @@ class Campaign:
         done: dict[str, Any] = {"versions": versions, "unasked": campaigns.ring(run)}
         for version in versions:
             done["gathered"] = gathering.gather(run, version)
-            done["sent"] = sending.send(run, version)
             done["looked"] = proving.look(run, version)
+            done["sent"] = sending.send(run, version)
             done["told"] = proving.tell_in_app(run, version)
             done["concluded"] = proving.conclude(run, version)
         done["in_force"] = entering.enter(run)
@@ -80,16 +80,8 @@ class Campaign:
         """Somebody approves what is proposed."""
         run = self.open_run()
         campaigns.take_up(run)
-        (asked,) = deciding.question()
-        deciding.write_decision(
-            [
-                {
-                    "chosen_options": [deciding.APPROVE],
-                    "params_input": asked["params"],
-                    "responded_by_user": {"id": "7", "name": "dpo"},
-                }
-            ]
-        )
+        answer = {"chosen_options": [deciding.APPROVE], "responded_by_user": {"id": "7", "name": "dpo"}}
+        deciding.write_decision([answer], deciding.take())
 
     def later(self, **by: float) -> None:
         """Time passes."""

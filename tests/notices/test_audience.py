@@ -38,6 +38,7 @@ def test_whoever_joins_leaves_moves_or_is_erased_in_between_is_treated_as_what_t
         "INSERT INTO privacy_restrictions VALUES (%s, '*', 'restriction', now())",
         restricted,
     )
+    approved.rows("accounts", "UPDATE accounts SET deleted_at = now() WHERE id = %s", erased)
     assert approved.ledger.forget_hearers([str(erased)]) == 1
     assert approved.row.audience == frozen - 1
     approved.rows("accounts", JOIN, "joined@practice.example")

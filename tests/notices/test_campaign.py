@@ -39,14 +39,15 @@ def test_nothing_is_sent_that_nobody_has_approved(campaign: Campaign) -> None:
     campaign.later(days=6)
     done = campaign.turn()
     assert (done["versions"], done["unasked"]) == ([], 1)
-    (asked,) = deciding.question()
+    taken = deciding.take()
+    (asked,) = deciding.question(taken)
     assert "300" in asked["body"] or "people would be written to" in asked["body"]
     assert "Sixty days at most" in asked["body"]
     assert campaign.turn()["unasked"] == 0
-    refused = {"chosen_options": [deciding.REJECT], "params_input": asked["params"]}
+    refused = {"chosen_options": [deciding.REJECT]}
     with pytest.raises(ValueError, match="does not say who gave it"):
-        deciding.write_decision([refused])
-    deciding.write_decision([refused | {"responded_by_user": {"id": "7"}}])
+        deciding.write_decision([refused], taken)
+    deciding.write_decision([refused | {"responded_by_user": {"id": "7"}}], taken)
     assert campaign.row.state == "rejected"
     assert campaign.turn()["versions"] == []
     assert not campaign.mailbox()
@@ -68,17 +69,13 @@ def test_a_folder_that_changes_after_its_approval_sends_nothing(approved: Campai
 
 def test_an_answer_to_what_has_changed_since_decides_nothing(campaign: Campaign) -> None:
     campaign.turn()
-    (asked,) = deciding.question()
+    taken = deciding.take()
     text = campaign.config / "notices" / VERSION / "en" / "notice.txt"
     text.write_text(text.read_text().replace("Hello,", "Dear all,"))
     runtime().close()
     campaign.turn()
-    answer = {
-        "chosen_options": [deciding.APPROVE],
-        "params_input": asked["params"],
-        "responded_by_user": {"id": "7"},
-    }
-    assert "changed since it was asked" in deciding.write_decision([answer])
+    answer = {"chosen_options": [deciding.APPROVE], "responded_by_user": {"id": "7"}}
+    assert "changed since it was asked" in deciding.write_decision([answer], taken)
     assert campaign.row.state == "proposed"
 
 

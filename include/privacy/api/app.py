@@ -7,10 +7,11 @@ from typing import Any
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 
-from include.privacy.api import faults, opendsr, v1
+from include.privacy.api import faults, opendsr, sendgrid_events, v1
 from include.privacy.api.messages import Agent, OpenRequest, Statement, VerifyRequest
 from include.privacy.api.security import Access, airflow_access
 from include.privacy.api.shield import Shield
+from include.privacy.notices.events import record
 from include.privacy.requests.opening import MalformedRequestError
 from include.privacy.requests.remote import RequestIdTakenError
 
@@ -30,6 +31,7 @@ def create_app(access: Access | None = None) -> FastAPI:
     app.add_exception_handler(RequestValidationError, faults.unusable(names))
     app.add_exception_handler(MalformedRequestError, faults.malformed)  # type: ignore[arg-type]  # Starlette types handlers by Exception
     app.add_exception_handler(RequestIdTakenError, faults.taken)  # type: ignore[arg-type]  # the same
+    sendgrid_events.add_sendgrid_events(app, record)
     app.add_middleware(Shield)
     return app
 

@@ -30,6 +30,7 @@ from include.privacy.ledger import letters as _letters
 from include.privacy.ledger import moving as _moving
 from include.privacy.ledger import notice_audience as _notice_audience
 from include.privacy.ledger import notice_campaigns as _notice_campaigns
+from include.privacy.ledger import notice_coverage as _notice_coverage
 from include.privacy.ledger import notice_proof as _notice_proof
 from include.privacy.ledger import notice_sending as _notice_sending
 from include.privacy.ledger import outcomes as _outcomes
@@ -192,10 +193,11 @@ class Ledger:
     waiting_by_provider = _plain(_notice_sending.waiting_by_provider)
     batches_to_look_at = _plain(_notice_proof.batches_to_look_at)
     record_fates = _sealed(_notice_proof.record_fates)
+    record_events = _sealed(_notice_proof.record_events)
     written_to = _sealed(_notice_proof.written_to)
     undeliverable = _sealed(_notice_proof.undeliverable)
     record_told_in_app = _plain(_notice_proof.record_told_in_app)
-    coverage = _plain(_notice_proof.coverage)
+    coverage = _plain(_notice_coverage.coverage)
 
     queue_callback = _plain(_callbacks.queue_callback)
     open_callback_addresses = _plain(_callbacks.open_callback_addresses)

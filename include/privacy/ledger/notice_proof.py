@@ -15,9 +15,6 @@ from include.privacy.ledger.notice_models import NoticeBatch, NoticeDelivery
 from include.privacy.ledger.notice_sending import LOOKS, redirect
 from include.privacy.ledger.sealing import Sealer
 
-FINAL = ("delivered", "silent", "told_in_app", "left")
-"""Accounted for. ``silent``: the provider took it over, and in three days has said nothing of a failure."""
-
 
 @dataclass(frozen=True)
 class BatchRow:
@@ -70,12 +67,13 @@ def record_fates(
     *,
     fallback: str | None,
     absent_means_unsent: bool,
+    whole_calls: bool,
 ) -> dict[str, int]:
     """Write down what the provider says of the batch, and when to look again; returns counts.
 
     A doubtful batch of which the provider knows anything was sent, and one of which it knows nothing when
     its records are complete (``absent_means_unsent``) was not: its people wait again. So does a single
-    person whom complete records do not name.
+    person whom complete records do not name, unless the provider takes over ``whole_calls`` or nothing.
     """
     batch = session.get(NoticeBatch, batch_id, with_for_update=True)
     if batch is None or batch.state not in ("accepted", "doubtful"):
@@ -86,18 +84,52 @@ def record_fates(
         )
     ).all()
     known = _matched(session, sealer, batch.campaign_id, people, records)
-    if known and batch.state == "doubtful":
+    if (known or (whole_calls and records)) and batch.state == "doubtful":
         batch.state = "accepted"
-    _dispatched(session, batch_id, known)
-    delivered = [token for token, record in known.items() if record.delivered]
-    _move(session, batch_id, delivered, "delivered", as_of)
-    failed = [(token, r.of_address, r.failed) for token, r in known.items() if r.failed is not None]
-    redirect(session, batch_id, failed, fallback if batch.provider != fallback else None)
-    unsent = [p.token for p in people if p.token not in known] if absent_means_unsent else []
+        known |= _as_accepted(people, known, records) if whole_calls else {}
+    delivered, failed = _write_down(session, batch, known, as_of, fallback)
+    told_nothing = absent_means_unsent and not (whole_calls and records)
+    unsent = [p.token for p in people if p.token not in known] if told_nothing else []
     if unsent:
         _wait_again(session, batch_id, unsent)
     _next_look(session, batch, as_of, everybody=len(people) == len(unsent))
-    return {"delivered": len(delivered), "failed": len(failed), "unsent": len(unsent)}
+    return {"delivered": delivered, "failed": failed, "unsent": len(unsent)}
+
+
+def record_events(
+    session: Session, sealer: Sealer, records: Sequence[Record], as_of: datetime, *, fallback: str | None
+) -> int:
+    """Write down what a provider tells by itself; returns of how many people. Tokens that are nobody's, and
+    events of a message that has been replaced since, are passed over.
+    """
+    tokens = [record.token for record in records if record.token is not None]
+    query = select(NoticeDelivery.token, NoticeDelivery.address_mark, NoticeDelivery.batch_id).where(
+        NoticeDelivery.token.in_(tokens), NoticeDelivery.batch_id.is_not(None)
+    )
+    by_batch: dict[UUID, list[object]] = {}
+    for row in session.execute(query):
+        by_batch.setdefault(row.batch_id, []).append(row)
+    told = 0
+    for batch_id in sorted(by_batch):
+        batch = session.get(NoticeBatch, batch_id, with_for_update=True)
+        assert batch is not None
+        known = _matched(session, sealer, batch.campaign_id, by_batch[batch_id], records)
+        # An event of a former call of the same person is older than this one's claim.
+        known = {token: record for token, record in known.items() if record.at >= batch.claimed_at}
+        _write_down(session, batch, known, as_of, fallback)
+        told += len(known)
+    return told
+
+
+def _write_down(
+    session: Session, batch: NoticeBatch, known: dict[UUID, Record], as_of: datetime, fallback: str | None
+) -> tuple[int, int]:
+    _dispatched(session, batch.id, known)
+    delivered = [token for token, record in known.items() if record.delivered]
+    _move(session, batch.id, delivered, "delivered", as_of)
+    failed = [(token, r.of_address, r.failed) for token, r in known.items() if r.failed is not None]
+    redirect(session, batch.id, failed, fallback if batch.provider != fallback else None)
+    return len(delivered), len(failed)
 
 
 def _matched(
@@ -120,6 +152,15 @@ def _matched(
             continue
         known[token] = record
     return known
+
+
+def _as_accepted(
+    people: Sequence[object], known: dict[UUID, Record], records: Sequence[Record]
+) -> dict[UUID, Record]:
+    """Whoever the records do not name of a call that was taken over as a whole."""
+    at = max(record.at for record in records)
+    tokens = [p.token for p in people]  # type: ignore[attr-defined] # rows, as above
+    return {token: Record(at, False, None, False, token) for token in tokens if token not in known}
 
 
 def _dispatched(session: Session, batch_id: UUID, known: dict[UUID, Record]) -> None:
@@ -224,69 +265,4 @@ def record_told_in_app(session: Session, tokens: Sequence[UUID], at: datetime) -
         .where(NoticeDelivery.token.in_(tuple(tokens)), NoticeDelivery.state == "undeliverable")
         .values(state="told_in_app", dispatched_at=at, settled_at=at),
         execution_options={"synchronize_session": False},
-    )
-
-
-@dataclass(frozen=True)
-class Coverage:
-    """How many of the frozen audience are in which state, and when the first and last were written to."""
-
-    states: dict[str, int]
-    joined: dict[str, int]
-    reasons: dict[str, int]
-    first: datetime | None
-    last: datetime | None
-    curve: tuple[tuple[datetime, int], ...]
-
-    @property
-    def accounted(self) -> int:
-        """How many of the frozen audience are in a final state."""
-        return sum(self.states.get(state, 0) for state in FINAL)
-
-    @property
-    def complete(self) -> bool:
-        """Whether nobody of the frozen audience is open."""
-        return self.accounted == sum(self.states.values())
-
-
-def coverage(session: Session, campaign_id: UUID) -> Coverage:
-    """Counts only; ``curve``: written to by the end of each hour, summed up."""
-    given = {"campaign": campaign_id}
-    states: dict[bool, dict[str, int]] = {False: {}, True: {}}
-    rows = session.execute(
-        text(
-            "SELECT joined, state, count(*) FROM ledger.notice_delivery WHERE campaign_id = :campaign "
-            "GROUP BY joined, state ORDER BY state"
-        ),
-        given,
-    )
-    for joined, state, count in rows:
-        states[joined][state] = count
-    reasons = session.execute(
-        text(
-            "SELECT reason, count(*) FROM ledger.notice_delivery WHERE campaign_id = :campaign "
-            "AND reason IS NOT NULL GROUP BY reason ORDER BY reason"
-        ),
-        given,
-    )
-    hours = session.execute(
-        text("""
-            SELECT date_bin('1 hour', dispatched_at, '2000-01-01Z') + interval '1 hour', count(*),
-                   min(dispatched_at), max(dispatched_at)
-            FROM ledger.notice_delivery WHERE campaign_id = :campaign AND NOT joined
-                AND dispatched_at IS NOT NULL GROUP BY 1 ORDER BY 1
-        """),
-        given,
-    ).all()
-    total, curve = 0, []
-    for hour, count, _, _ in hours:
-        total += count
-        curve.append((hour, total))
-    return Coverage(
-        states[False],
-        states[True],
-        {str(row[0]): int(row[1]) for row in reasons},
-        hours[0][2] if hours else None,
-        hours[-1][3] if hours else None,
-        tuple(curve),
     )

@@ -83,6 +83,11 @@ class BulkMail(Protocol):
         """How many recipients one call takes."""
         ...
 
+    @property
+    def whole_calls(self) -> bool:
+        """Whether a call is taken over for everybody in it or for nobody, so that one record proves it."""
+        ...
+
     def send(self, letter: Letter, to: Sequence[Addressed], *, batch: str) -> BatchReceipt:
         """Send the letter to everybody in one call, each of them unseen by the others.
 

@@ -48,6 +48,7 @@ class PostmarkBulk:
 
     name = "postmark"
     capacity = CAPACITY
+    whole_calls = False
 
     def __init__(
         self,

@@ -48,6 +48,7 @@ class SendGridBulk:
 
     name = "sendgrid"
     capacity = CAPACITY
+    whole_calls = True
 
     def __init__(
         self,

@@ -20,24 +20,30 @@ APPROVE, REJECT = "Send it to everybody", "Do not send it"
 RESPONSE_TIMEOUT = timedelta(days=5)
 
 
-def question() -> list[dict[str, Any]]:
-    """The arguments of the task that asks about one proposal; none when nobody has to be asked.
+def take() -> dict[str, str] | None:
+    """The proposal that is put before somebody now: its version, and the digest of what they will see.
 
-    One at a time: the next is asked by a run of its own.
+    One at a time: the next is asked about by a run of its own.
     """
     now = runs.current_instant()
     rows = unasked(now)
     if not rows:
         log.info("no notice waits for a decision")
+        return None
+    runtime().ledger().present_notice(rows[0].id, now)
+    return {"version": rows[0].version, "digest": rows[0].digest}
+
+
+def question(taken: Mapping[str, str] | None) -> list[dict[str, Any]]:
+    """The arguments of the task that asks; none when nobody has to be asked."""
+    row = runtime().ledger().notice_campaign(taken["version"]) if taken else None
+    if row is None:
         return []
-    row = rows[0]
-    runtime().ledger().present_notice(row.id, now)
     return [
         {
             "subject": f"Policy version {row.version}: may its notice be sent to everybody?",
             "body": describe(row),
             "options": [APPROVE, REJECT],
-            "params": {"version": row.version, "digest": row.digest},
             "response_timeout": RESPONSE_TIMEOUT,
         }
     ]
@@ -77,29 +83,28 @@ def describe(row: CampaignRow) -> str:
     return "\n".join(lines)
 
 
-def write_decision(answers: Iterable[Mapping[str, Any]]) -> str:
+def write_decision(answers: Iterable[Mapping[str, Any]], taken: Mapping[str, str] | None) -> str:
     """Write the answer into the ledger; returns what became of it.
 
     Only the option that says so approves, and only what reads as it did when it was asked. Raises
     ``ValueError`` when the answer does not say who gave it.
     """
     done = "nothing was asked"
-    for answer in answers:
-        asked = answer.get("params_input") or {}
-        version, digest = str(asked.get("version", "")), str(asked.get("digest", ""))
+    for answer in answers if taken else ():
         who = answer.get("responded_by_user") or {}
         by = str(who.get("id") or who.get("name") or "") if isinstance(who, Mapping) else ""
         if not by:
             raise ValueError("the answer does not say who gave it; nothing was decided")
-        row = runtime().ledger().notice_campaign(version)
+        assert taken is not None
+        row = runtime().ledger().notice_campaign(taken["version"])
         approved = list(answer.get("chosen_options") or []) == [APPROVE]
         decided = row is not None and runtime().ledger().decide_notice(
-            row.id, digest, approved, by, runs.current_instant()
+            row.id, taken["digest"], approved, by, runs.current_instant()
         )
+        what = "approved" if approved else "rejected"
         if not decided:
-            done = f"version {version}: the notice has changed since it was asked about; it is asked again"
-        else:
-            done = f"version {version}: {'approved' if approved else 'rejected'}"
+            what = "the notice has changed since it was asked about; it is asked about again"
+        done = f"version {taken['version']}: {what}"
         log.info("%s", done)
     return done
 

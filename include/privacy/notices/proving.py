@@ -60,15 +60,17 @@ def _look_at(batch: BatchRow, now: datetime) -> dict[str, int]:
         .ledger()
         .record_fates(
             batch.id,
-            [_record(each) for each in fates],
+            [as_record(each) for each in fates],
             now,
             fallback=settings().fallback,
             absent_means_unsent=mail.settled(batch.claimed_at, now),
+            whole_calls=mail.whole_calls,
         )
     )
 
 
-def _record(fated: Fated) -> Record:
+def as_record(fated: Fated) -> Record:
+    """What the provider says, as the ledger keeps it."""
     from include.privacy.ledger.notice_proof import Record
     from include.privacy.mail.bulk import Fate
 

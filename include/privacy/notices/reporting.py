@@ -14,7 +14,7 @@ from include.privacy.steps.runs import FindingError, read_run
 
 if TYPE_CHECKING:
     from include.privacy.ledger.notice_campaigns import CampaignRow
-    from include.privacy.ledger.notice_proof import Coverage
+    from include.privacy.ledger.notice_coverage import Coverage
     from include.privacy.ledger.rows import RunRow
 
 log = logging.getLogger(__name__)

@@ -1,0 +1,113 @@
+"""A policy notice in the demo: announced, approved, sent through failures, and counted in the mailbox."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psycopg
+
+from include.privacy.notices.deciding import APPROVE
+from include.sandbox import next_version
+from include.sandbox.airflow_api import AirflowApi, Run
+from include.sandbox.processors import SENDGRID
+from include.sandbox.processors.control import ProcessorControl
+from include.sandbox.processors.mailbox import arrivals
+from include.sandbox.verify import Check
+from include.sandbox.world import World
+
+ANNOUNCE, APPROVAL = "announce_policy_change", "approve_policy_notice"
+AHEAD = timedelta(days=35)
+_REACHABLE = """
+SELECT email FROM accounts a WHERE deleted_at IS NULL AND id = ANY(%s) AND NOT EXISTS
+    (SELECT FROM privacy_restrictions r WHERE r.account_id = a.id AND r.purpose = '*')
+"""
+
+
+@dataclass
+class Told:
+    """What the campaign met: whom SendGrid could not reach, by address, and who there was before."""
+
+    bounced: list[str] = field(repr=False)
+    dropped: list[str] = field(repr=False)
+    accounts: list[int] = field(repr=False)
+
+
+def write_version(folder: Path) -> Path:
+    """The configuration of the demo: the shipped one, and a next version that applies in 35 days."""
+    config = next_version.copy_config(folder / "config")
+    next_version.announce(config, (datetime.now(UTC) + AHEAD).date())
+    return config
+
+
+def disturb(world: World, untouched: Collection[int]) -> Told:
+    """SendGrid will bounce some and drop some (none of ``untouched``), limit its rate and fail once."""
+    with psycopg.connect(world.dsn("accounts")) as connection:
+        rows = connection.execute(
+            "SELECT id, email FROM accounts WHERE deleted_at IS NULL ORDER BY id DESC"
+        ).fetchall()
+    free = [email for account, email in rows if account not in set(untouched)][20:60]
+    told = Told(free[:12], free[12:20], [account for account, _ in rows])
+    sendgrid = ProcessorControl(world.processor_endpoints[SENDGRID])
+    sendgrid.configure(bounces=told.bounced, drops=told.dropped)
+    sendgrid.fail(path="/v3/mail/send", kind="status", status=429)
+    sendgrid.fail(path="/v3/mail/send", kind="reset", when="after", skip=1)
+    return told
+
+
+def approve(api: AirflowApi) -> None:
+    """The privacy team reads the letter in the required-actions page and approves it."""
+    api.answer(APPROVAL, APPROVE, seconds=90)
+
+
+def look(api: AirflowApi) -> Run:
+    """Another run: sends what waits, and reads the providers' records."""
+    return api.trigger(ANNOUNCE)
+
+
+def check(world: World, told: Told) -> list[Check]:
+    """The mailbox against the accounts, and the campaign's own figures."""
+    with psycopg.connect(world.dsn("ledger")) as ledger:
+        batches = [row[0].hex for row in ledger.execute("SELECT id FROM ledger.notice_batch").fetchall()]
+        row = ledger.execute("SELECT report FROM ledger.notice_campaign").fetchone()
+    report = row[0] if row and row[0] else {}
+    got: Counter[str] = arrivals(world.folder, batches=batches)
+    with psycopg.connect(world.dsn("accounts")) as accounts:
+        reachable = {email for (email,) in accounts.execute(_REACHABLE, [told.accounts])}
+        in_app = accounts.execute(
+            "SELECT count(*) FROM privacy_outbox WHERE kind = 'policy_notice'"
+        ).fetchone()
+    expected = reachable - set(told.bounced)
+    twice = [address for address, count in got.items() if count > 1]
+    states = report.get("states", {})
+    done = sum(states.get(state, 0) for state in ("delivered", "silent", "told_in_app", "left", "accepted"))
+    audience = int(report.get("audience", 0))
+    return [
+        Check(
+            "P8.1",
+            "everybody reachable has exactly one notice in the mailbox",
+            bool(got) and not twice and expected <= set(got),
+            f"{len(got):,} letters, {len(expected - set(got))} missing, {len(twice)} twice",
+        ),
+        Check(
+            "P8.1",
+            "whom SendGrid bounced find it in the app; whom it dropped got it from Postmark",
+            in_app == (len(told.bounced),) and set(told.dropped) <= set(got),
+            f"{len(told.bounced)} in the app, {len(told.dropped)} by Postmark",
+        ),
+        Check(
+            "P8.1",
+            "the campaign accounts for its whole audience",
+            audience > 0 and done == audience,
+            f"{audience:,} people: " + ", ".join(f"{n:,} {s}" for s, n in states.items()),
+        ),
+        Check(
+            "P8.1",
+            "the last letter left more than 30 days before the version applies",
+            (report.get("days_ahead") or 0) > 30,
+            f"{report.get('days_ahead')} days",
+        ),
+    ]
