@@ -181,7 +181,7 @@ def _invoice(person: int, number: int, at: datetime, *, paid: bool) -> dict[str,
 def _measured(
     world: World, name: Name, told: list[dict[str, Any]], people: list[Person], *, by_hand: bool
 ) -> Measured:
-    with _stand_in(world, name) as (endpoint, key):
+    with stand_in(world, name) as (endpoint, key):
         control = ProcessorControl(endpoint)
         control.configure(**SETTINGS[name])
         for start in range(0, len(told), SEEDED_AT_ONCE):
@@ -215,7 +215,7 @@ def _residue(name: Name, state: dict[str, Any]) -> int:
 
 
 @contextmanager
-def _stand_in(world: World, name: Name) -> Iterator[tuple[str, str]]:
+def stand_in(world: World, name: Name) -> Iterator[tuple[str, str]]:
     """A stand-in in a process of its own, with its key; ended afterwards."""
     folder = world.folder / f"bench-{name}-{uuid4().hex[:8]}"
     folder.mkdir()
