@@ -35,6 +35,7 @@ from include.privacy.ledger import notice_proof as _notice_proof
 from include.privacy.ledger import notice_sending as _notice_sending
 from include.privacy.ledger import outcomes as _outcomes
 from include.privacy.ledger import plans as _plans
+from include.privacy.ledger import policy_in_force as _policy_in_force
 from include.privacy.ledger import probes as _probes
 from include.privacy.ledger import quarantine as _quarantine
 from include.privacy.ledger import receiving as _receiving
@@ -177,9 +178,9 @@ class Ledger:
     note_report = _plain(_notice_campaigns.note_report)
     note_outage = _plain(_notice_campaigns.note_outage)
     note_announced = _plain(_notice_campaigns.note_announced)
-    note_accepted = _plain(_notice_campaigns.note_accepted)
-    enter_into_force = _plain(_notice_campaigns.enter_into_force)
-    policy_in_force = _plain(_notice_campaigns.policy_in_force)
+    note_accepted = _plain(_policy_in_force.note_accepted)
+    enter_into_force = _plain(_policy_in_force.enter_into_force)
+    policy_in_force = _plain(_policy_in_force.policy_in_force)
     freeze_audience = _sealed(_notice_audience.freeze_audience)
     forget_hearers = _sealed(_notice_audience.forget_hearers)
     audience_count = _plain(_notice_audience.audience_count)

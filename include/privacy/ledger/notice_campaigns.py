@@ -8,7 +8,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
@@ -17,7 +17,7 @@ from include.privacy.ledger.errors import NotInLedger
 from include.privacy.ledger.evidence import append_evidence
 from include.privacy.ledger.impersonal import impersonal
 from include.privacy.ledger.keys import create_key
-from include.privacy.ledger.notice_models import NoticeCampaign, PolicyInForce
+from include.privacy.ledger.notice_models import NoticeCampaign
 from include.privacy.ledger.sealing import Sealer
 
 PROMISE = "P8.1"
@@ -46,18 +46,6 @@ class CampaignRow:
     proven_through: datetime | None
     outage_since: datetime | None
     report: dict[str, Any] | None
-
-
-@dataclass(frozen=True)
-class InForceRow:
-    """The version that applies."""
-
-    version: str
-    entered: str
-    campaign_id: UUID | None
-    effective_at: datetime
-    entered_at: datetime
-    accepted_through: datetime | None
 
 
 def propose_notice(
@@ -96,7 +84,7 @@ def propose_notice(
     again = new is None and row.state in ("proposed", "rejected")
     changed = again and (row.digest != digest or (row.decided_by_sealed is None and row.state == "rejected"))
     if changed:
-        _move(session, row, "proposed")
+        move(session, row, "proposed")
         for name, value in values.items():
             setattr(row, name, value)
         row.presented_at = row.decided_at = row.decided_by_sealed = None
@@ -121,10 +109,10 @@ def notice_campaigns(session: Session) -> list[CampaignRow]:
 
 def withdraw_notice(session: Session, campaign_id: UUID) -> bool:
     """Take back what was approved, while nothing has been sent; false when it is too late for that."""
-    row = _by_id(session, campaign_id, lock=True)
+    row = campaign_by_id(session, campaign_id, lock=True)
     if row.state not in ("proposed", "approved"):
         return False
-    _move(session, row, "rejected")
+    move(session, row, "rejected")
     append_evidence(session, "notice_withdrawn", {"promise": PROMISE, "version": row.version})
     return True
 
@@ -142,11 +130,11 @@ def decide_notice(
     session: Session, sealer: Sealer, campaign_id: UUID, digest: str, approved: bool, by: str, at: datetime
 ) -> bool:
     """Write the decision about what has this digest; false when that has changed, or is decided already."""
-    row = _by_id(session, campaign_id, lock=True)
+    row = campaign_by_id(session, campaign_id, lock=True)
     if row.state != "proposed" or row.digest != digest:
         return False
     row.decided_at, row.decided_by_sealed = at, sealer.seal_note(by, f"notice {campaign_id} decided_by")
-    _move(session, row, "approved" if approved else "rejected")
+    move(session, row, "approved" if approved else "rejected")
     body = {"promise": PROMISE, "version": row.version, "approved": approved, "digest": digest}
     append_evidence(session, "notice_decided", body)
     return True
@@ -154,7 +142,7 @@ def decide_notice(
 
 def begin_sending(session: Session, sealer: Sealer, campaign_id: UUID) -> UUID:
     """An approved campaign gets its key; returns the key's id. Called again, changes nothing."""
-    row = _by_id(session, campaign_id, lock=True)
+    row = campaign_by_id(session, campaign_id, lock=True)
     if row.key_id is None:
         row.key_id = create_key(session, sealer, "notice_campaign").id
         session.flush()
@@ -165,7 +153,7 @@ def steer_notice(
     session: Session, campaign_id: UUID, at: datetime, *, stopped: bool | None, people_per_minute: int | None
 ) -> None:
     """Stop or resume a campaign, or change its pace; ``None`` leaves that as it is. Takes effect at once."""
-    row = _by_id(session, campaign_id, lock=True)
+    row = campaign_by_id(session, campaign_id, lock=True)
     if stopped is not None:
         row.stopped_at = (row.stopped_at or at) if stopped else None
     if people_per_minute is not None:
@@ -195,7 +183,7 @@ def move_notice(
     dispatch_by: datetime,
 ) -> bool:
     """The version applies later, because sending took too long; false when it does already. Never earlier."""
-    row = _by_id(session, campaign_id, lock=True)
+    row = campaign_by_id(session, campaign_id, lock=True)
     if effective_at <= row.effective_at or row.state not in ("approved", "sending"):
         return False
     before = row.effective_on
@@ -208,25 +196,25 @@ def move_notice(
 
 def prove_notice(session: Session, run_id: UUID, campaign_id: UUID, through: datetime) -> None:
     """Everybody of the frozen audience is accounted for; the last one was written to at ``through``."""
-    row = _by_id(session, campaign_id, lock=True)
+    row = campaign_by_id(session, campaign_id, lock=True)
     if row.state != "sending":
         return
     row.proven_through = through
-    _move(session, row, "proven")
+    move(session, row, "proven")
     body = {"promise": PROMISE, "version": row.version, "audience": row.audience, "through": through}
     append_evidence(session, "notice_proven", {**body, "effective_on": row.effective_on}, run_id=run_id)
 
 
 def note_report(session: Session, campaign_id: UUID, report: Mapping[str, Any]) -> None:
     """Keep the newest report: counts, codes and dates."""
-    row = _by_id(session, campaign_id, lock=True)
+    row = campaign_by_id(session, campaign_id, lock=True)
     row.report = impersonal(report)
     session.flush()
 
 
 def note_outage(session: Session, campaign_id: UUID, since: datetime | None) -> datetime | None:
     """Since when the first provider has been down: the first call's instant, until ``None`` ends it."""
-    row = _by_id(session, campaign_id, lock=True)
+    row = campaign_by_id(session, campaign_id, lock=True)
     row.outage_since = (row.outage_since or since) if since else None
     session.flush()
     return row.outage_since
@@ -234,72 +222,15 @@ def note_outage(session: Session, campaign_id: UUID, since: datetime | None) -> 
 
 def note_announced(session: Session, campaign_id: UUID, effective_on: date) -> None:
     """Everybody who had been told another date has been told this one."""
-    row = _by_id(session, campaign_id, lock=True)
+    row = campaign_by_id(session, campaign_id, lock=True)
     row.announced_on = effective_on
     session.flush()
     body = {"promise": PROMISE, "version": row.version, "effective_on": effective_on}
     append_evidence(session, "notice_date_announced", body)
 
 
-def note_accepted(session: Session, version: str, through: datetime) -> None:
-    """First uses have been read up to that instant (P8.2)."""
-    session.execute(
-        update(PolicyInForce).where(PolicyInForce.version == version).values(accepted_through=through)
-    )
-
-
-def enter_into_force(
-    session: Session,
-    run_id: UUID,
-    *,
-    version: str,
-    effective_at: datetime,
-    at: datetime,
-    entered: str,
-    campaign_id: UUID | None = None,
-) -> bool:
-    """Make the version the one that applies; false when it is already, or has been.
-
-    The database refuses an announced one whose campaign is not proven 30 days before (``IntegrityError``).
-    """
-    if session.get(PolicyInForce, version) is not None:
-        return False
-    row = _by_id(session, campaign_id, lock=True) if campaign_id else None
-    before = session.scalar(select(PolicyInForce).where(PolicyInForce.current).with_for_update())
-    if before is not None:
-        before.current = False
-        if before.campaign_id and (old := session.get(NoticeCampaign, before.campaign_id)):
-            _move(session, old, "superseded")
-        session.flush()
-    session.execute(
-        insert(PolicyInForce).values(
-            version=version,
-            entered=entered,
-            campaign_id=campaign_id,
-            proven_through=row.proven_through if row else None,
-            effective_at=effective_at,
-            entered_at=at,
-            current=True,
-        )
-    )
-    if row is not None:
-        _move(session, row, "in_force")
-    body = {"promise": PROMISE, "version": version, "effective_at": effective_at, "entered": entered}
-    append_evidence(session, "policy_in_force", body, run_id=run_id)
-    return True
-
-
-def policy_in_force(session: Session) -> InForceRow | None:
-    """The version that applies, once one has been entered."""
-    row = session.scalar(select(PolicyInForce).where(PolicyInForce.current))
-    if row is None:
-        return None
-    return InForceRow(
-        row.version, row.entered, row.campaign_id, row.effective_at, row.entered_at, row.accepted_through
-    )
-
-
-def _move(session: Session, row: NoticeCampaign, state: str) -> None:
+def move(session: Session, row: NoticeCampaign, state: str) -> None:
+    """Take the step; :class:`IllegalTransition` when there is none."""
     if row.state != state:
         states.check("notice", row.state, state)
         row.state = state
@@ -314,7 +245,8 @@ def _load(session: Session, version: str, *, lock: bool = False) -> NoticeCampai
     return found
 
 
-def _by_id(session: Session, campaign_id: UUID | None, *, lock: bool = False) -> NoticeCampaign:
+def campaign_by_id(session: Session, campaign_id: UUID | None, *, lock: bool = False) -> NoticeCampaign:
+    """The row itself, locked if asked; :class:`NotInLedger`."""
     found = session.get(NoticeCampaign, campaign_id, with_for_update=lock or None) if campaign_id else None
     if found is None:
         raise NotInLedger(f"campaign {campaign_id} is not in the ledger")
