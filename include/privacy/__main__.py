@@ -14,9 +14,9 @@ from uuid import UUID, uuid4
 
 from include.privacy.clock import parse_instant
 from include.privacy.connections import UnusableConnectionError
+from include.privacy.drafting import command_line as drafting
 from include.privacy.planning.describing import describe
 from include.privacy.planning.models import Cohort, Plan, PlanError
-from include.privacy.drafting import command_line as drafting
 from include.privacy.policy import coverage, grant_documents, grants, live, live_prefixes
 from include.privacy.policy.bucket_map import BucketMap
 from include.privacy.policy.data_map import DatabaseMap
@@ -53,14 +53,7 @@ class _RefusedError(Exception):
     """Something that the person at the keyboard can put right; the message says what."""
 
 
-_SAID = (
-    _RefusedError,
-    PlanError,
-    PageError,
-    UnusableConnectionError,
-    command_line.NotDecidedError,
-    drafting.NotDraftedError,
-)
+_SAID = (_RefusedError, PlanError, PageError, UnusableConnectionError, command_line.NotDecidedError)
 """Errors whose message is all that there is to say."""
 
 
@@ -226,12 +219,6 @@ def recipient(options: argparse.Namespace) -> int:
     return 0
 
 
-def draft_map(options: argparse.Namespace) -> int:
-    """Print a draft of the data map of a database that nobody has mapped, with ``check:`` where you decide."""
-    print(drafting.draft_map(options), end="")
-    return 0
-
-
 def pools(_: argparse.Namespace) -> int:
     """Print the Airflow pools, one per store and kind of work, for ``airflow pools import``."""
     from include.dag_defaults import PROCESSORS_POOL, REQUESTS_POOL, RETENTION_POOL
@@ -296,7 +283,7 @@ def _parser() -> argparse.ArgumentParser:
     sub = add("recipient", recipient)
     sub.add_argument("request", type=UUID, help="the ledger's or the platform's id of the request")
     sub.add_argument("recipient", help="its name in config/processors/")
-    drafting.add_arguments(add("draft-map", draft_map))
+    drafting.add_arguments(add("draft-map", drafting.run))
     add("pools", pools)
     sub = add("grants", print_grants)
     sub.add_argument("--store", help="only this store")

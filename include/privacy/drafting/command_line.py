@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping
 
 from include.privacy.connections import LOOPBACK, UnusableConnectionError
@@ -33,6 +34,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rows", type=int, default=Sampling().rows, help="how many rows of each table to look at"
     )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print a draft of the data map of an unknown database, with ``check:`` wherever you have to decide."""
+    try:
+        print(draft_map(options), end="")
+    except NotDraftedError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
 
 
 def draft_map(options: argparse.Namespace) -> str:

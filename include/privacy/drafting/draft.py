@@ -156,7 +156,7 @@ def _table(
 
 
 def _corrections(live: LiveSchema, tables: Collection[DraftTable], root: str) -> None:
-    """The root's address and names are facts that may be corrected; elsewhere its person's address is a copy."""
+    """The root's address and names are facts that may be corrected; an address elsewhere is a copy."""
     for table in tables:
         for column in table.columns:
             category, text = (
@@ -195,7 +195,9 @@ def _corrections(live: LiveSchema, tables: Collection[DraftTable], root: str) ->
 
 def _is_copy(table: DraftTable, column: DraftColumn) -> bool:
     """Whether the address is the row's owner's, in a row that goes with its owner."""
-    if column.described["category"] != "user.contact.email" or not table.roles or not table.roles[0].deletes:
+    if column.described["category"] != "user.contact.email" or "mail" not in label(column.name):
+        return False
+    if not table.roles or not table.roles[0].deletes:
         return False
     found_by = [role for role in table.roles if column.name in role.columns]
     return table.kind == "table" and (not found_by or found_by[0] is table.roles[0])

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from include.privacy.detection.patterns import label
-from include.privacy.policy.looks import CATEGORIES, SECRET, Kind
+from include.privacy.policy.looks import CATEGORIES, SECRET, WORDS, Kind
 
 PEOPLE = frozenset({
     "user", "account", "customer", "member", "person", "profile", "client", "patient", "learner", "student",
@@ -62,6 +62,7 @@ _BY_NAME: tuple[tuple[str, str], ...] = (
 )  # fmt: skip
 _BY_NAME_COMPILED = tuple((re.compile(pattern), category) for pattern, category in _BY_NAME)
 _IDENTIFIERS = re.compile(r"(?:stripe|paypal|braintree|adyen|mollie|klarna|gateway|customer|payer)_\w*id")
+_PUBLIC = re.compile(r"(?:public|external|global|user|account|customer)_?(?:id|uuid|ref|number|no)|uuid|guid")
 _SOFT = re.compile(r"(?:is_)?deleted(?:_at|_on)?|removed_at|archived_at|discarded_at")
 _DELETED_AT = ("deleted_at", "removed_at", "erased_at", "discarded_at")
 _SERVICE_ENDED = (
@@ -105,13 +106,18 @@ def guess_column(name: str, type_: str, kinds: Collection[Kind]) -> Guess | None
             return Guess(
                 category, None if category == by_name else "by what values look like", kind in SECRET
             )
-    if Kind.gateway_id in kinds or _IDENTIFIERS.fullmatch(word):
+    if _IDENTIFIERS.fullmatch(word) or (Kind.gateway_id in kinds and type_ not in ("json", "jsonb")):
         return Guess("user.unique_id", identifier=word)
     found = _named(word)
     if found is not None:
         return Guess(found, secret=found.startswith("user.authorization"))
     if type_ in ("json", "jsonb"):
-        return Guess("user.content.private", "a document is as personal as its worst key: see what is in it")
+        seen = ", ".join(WORDS[kind] for kind in sorted(kinds)) or "nothing that looks personal"
+        return Guess(
+            "user.content.private", f"a document is as personal as its worst key; seen in it: {seen}"
+        )
+    if _PUBLIC.fullmatch(word):
+        return Guess("user.unique_id", identifier=word)
     if type_ in ("inet", "cidr"):
         return Guess("user.device.ip_address")
     if type_ == "macaddr":

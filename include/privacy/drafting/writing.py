@@ -18,9 +18,9 @@ def as_yaml(draft: Draft, sampled: int) -> str:
 
 def _head(draft: Draft, sampled: int) -> Iterator[str]:
     personal = sum(bool(table.roles) for table in draft.tables)
-    yield f"# A draft of the data map of {draft.store}: {len(draft.tables)} tables; {personal} lead to people."
+    yield f"# Draft of the data map of {draft.store}: {len(draft.tables)} tables; {personal} lead to people."
     yield f"# Made from the catalogue and from counts over {sampled} values; none of them is in here."
-    yield f"# {draft.checks} lines say `check:`: what nobody but you can know. Remove each when it is decided."
+    yield f"# {draft.checks} lines say `check:`: what only you can know. Remove each when it is decided."
     yield "# The rest is a proposal too: rows go with their owner, other people's rows let go of them."
     yield "# Then: make check; python -m include.privacy grants; python -m include.privacy check --live."
     yield f"store: {_plain(draft.store)}"
@@ -31,11 +31,10 @@ def _head(draft: Draft, sampled: int) -> Iterator[str]:
     if draft.elsewhere is None:
         yield from _root(draft.root)
         return
-    root = draft.root
-    yield f"# check: {draft.elsewhere} lists the people, so this store has no root. Are the values of"
-    yield f"#   {root.table}.{root.key} the keys that people have there? Where they are not, and only an address is"
-    yield f"#   the same, write for {root.table} path: {{column: …, identifier: email}}; what leads to it by its"
-    yield "#   key then needs path: {columns: […], references: …}."
+    key = f"{draft.root.table}.{draft.root.key}"
+    yield f"# check: the people are in {draft.elsewhere}: this store has no root. Does {key} hold their keys?"
+    yield "#   Where only an address is the same, write for that table path: {column: …, identifier: email};"
+    yield "#   what leads to it by its key then needs path: {columns: […], references: …}."
 
 
 def _root(root: DraftRoot) -> Iterator[str]:
