@@ -113,9 +113,7 @@ def guess_column(name: str, type_: str, kinds: Collection[Kind]) -> Guess | None
         return Guess(found, secret=found.startswith("user.authorization"))
     if type_ in ("json", "jsonb"):
         seen = ", ".join(WORDS[kind] for kind in sorted(kinds)) or "nothing that looks personal"
-        return Guess(
-            "user.content.private", f"a document is as personal as its worst key; seen in it: {seen}"
-        )
+        return Guess("user.content.private", f"a document is as personal as its worst key; in it: {seen}")
     if _PUBLIC.fullmatch(word):
         return Guess("user.unique_id", identifier=word)
     if type_ in ("inet", "cidr"):

@@ -181,6 +181,8 @@ def _foreign_key(db: DatabaseMap, key: LiveKey, file: Document) -> Iterator[Prob
         return
     if not parent.subjects or key.on_delete in _LETS_GO:
         return
+    if all(not s.erasure.delete and s.erasure.keep is None for s in parent.subjects.values()):
+        return  # its rows stay, and let go of whoever they belonged to
     removed = any(s.erasure.delete for s in parent.subjects.values())
     along = [role for role, s in child.subjects.items() if _along(s.path, key)]
     replaced = any(set(s.erasure.anonymise) & set(key.columns) for s in child.subjects.values())
