@@ -142,8 +142,8 @@ def test_words_numbers_dates_versions_and_digests_are_left_alone(value: str) -> 
 
 @pytest.mark.parametrize(
     "value",
-    ["logo@2x.png", "203.0.113.0/24", "127.0.0.1", "::1", "12:34:56", "1.2.3.4.5", "aa:bb:cc:dd:ee:ff", "4.2.1-b",
-     "+1", "4111111111111112", "DE00370400440532013000", "Basic Plan", "https://example.org/a/b"],
+    ["logo@2x.png", "203.0.113.0/24", "127.0.0.1", "::1", "12:34:56", "1.2.3.4.5", "aa:bb:cc:dd:ee:ff",
+     "4.2.1-b", "+1", "4111111111111112", "DE00370400440532013000", "Basic Plan", "https://example.org/a/b"],
 )  # fmt: skip
 def test_what_only_resembles_is_left_alone(value: str) -> None:
     assert looks(value, "title") == frozenset()

@@ -81,15 +81,15 @@ def _sample(connection: Connection, schema: str, table: str, columns: Mapping[st
     if not watched:
         return found
     source = sql.Identifier(schema, table)
-    # Pages at random, twice what is needed, where the table is large enough for chance to matter.
+    # Whole pages at random, some more than needed, where the table is large enough for it to matter.
     part: sql.Composable = sql.SQL("")
     if kind in "rpm" and size > 20 * rows:
-        part = sql.SQL(" TABLESAMPLE SYSTEM ({})").format(sql.Literal(min(100.0, 200.0 * rows / size)))
+        part = sql.SQL(" TABLESAMPLE SYSTEM ({})").format(sql.Literal(min(100.0, 400.0 * rows / size)))
     try:
         found.rows = _look(connection, source, part, watched, rows, found.columns)
         if found.rows == 0 and part.as_string(None):
             found.rows = _look(connection, source, sql.SQL(""), watched, rows, found.columns)
-        if found.rows == rows:  # there are more: those that were empty in these may be filled in others
+        if found.rows == rows or size > found.rows:  # what was empty in these may be filled in others
             for name in (n for n, tally in found.columns.items() if not tally.looked):
                 filled = sql.SQL(" WHERE {} IS NOT NULL").format(sql.Identifier(name))
                 _look(connection, source, filled, {name: watched[name]}, rows, found.columns)
