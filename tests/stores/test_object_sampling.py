@@ -1,4 +1,4 @@
-"""Samples of a bucket, in S3 and in Google Cloud Storage: a few objects' first bytes; only counts come out."""
+"""Samples of a bucket, in S3 and in Google's cloud: a few objects' first bytes; only counts come out."""
 
 from __future__ import annotations
 

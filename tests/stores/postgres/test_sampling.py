@@ -35,8 +35,8 @@ def things(fresh_database_module: Callable[[], str]) -> str:
         "CREATE TABLE things_2 PARTITION OF things FOR VALUES FROM (6000) TO (20000)",
         "INSERT INTO things (words, document, list, bytes, host, number, flag)"
         " SELECT 'a' || g || '@example.org', jsonb_build_object('to', jsonb_build_array('b@example.org')),"
-        " ARRAY['x', 'c@example.org'], convert_to('d@example.org', 'UTF8') || '\\x00ff', '203.0.113.9', g, true"
-        " FROM generate_series(1, 9000) g",
+        " ARRAY['x', 'c@example.org'], convert_to('d@example.org', 'UTF8') || '\\x00ff', '203.0.113.9', g,"
+        " true FROM generate_series(1, 9000) g",
         "UPDATE things SET rare = 'e@example.org' WHERE id > 8990",
         "CREATE MATERIALIZED VIEW copies AS SELECT words FROM things",
         "CREATE TABLE empty (words text)",

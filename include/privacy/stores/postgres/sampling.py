@@ -128,6 +128,8 @@ def _expression(name: str, type_: str) -> sql.Composable:
     column = sql.Identifier(name)
     if type_.endswith("[]"):
         return sql.SQL("left(to_json({})::text, {})").format(column, sql.Literal(_CHARACTERS))
+    if type_ == "inet":
+        return sql.SQL("host({})").format(column)  # as text it has a mask, like a network
     if type_ == "bytea":
         # Whatever the bytes are, this is text; what was text in them stays legible.
         return sql.SQL("encode(substring({} FROM 1 FOR 1024), 'escape')").format(column)
