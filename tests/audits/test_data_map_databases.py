@@ -14,9 +14,10 @@ from include.privacy.audits.data_map.vendors import VENDORS, vendor_in
 from include.privacy.detection.tally import Tally
 from include.privacy.planning.catalogue import ForeignKey, LiveColumn, LiveSchema, LiveTable
 from include.privacy.policy.data_map import DatabaseMap
-from include.privacy.policy.loading import ROOT, load_policy
+from include.privacy.policy.loading import ROOT, load_config, load_policy
 from include.privacy.policy.looks import Kind
 from include.privacy.policy.processors import ProcessorMap
+from include.privacy.policy.purpose_views import LiveViews
 from include.privacy.stores.postgres.sampling import Sample
 from tests.stores.postgres.support import database
 
@@ -93,6 +94,14 @@ def test_what_catalogue_and_map_do_not_agree_on_is_found_until_it_is_mapped(
 ) -> None:
     assert told(databases.judge_schema(unmapped, there, POLICY)) == [finding]
     assert told(databases.judge_schema(known, there, POLICY)) == []
+
+
+def test_views_for_the_jobs_that_are_missing_do_not_fit() -> None:
+    practice = load_config(ROOT / "config").data_map["practice"]
+    assert isinstance(practice, DatabaseMap)
+    found = told(databases.judge_views(practice, LiveViews({}, {}), POLICY))
+    assert set(found) == {("P2.4", "does_not_fit")}
+    assert told(databases.judge_views(mapped(), LiveViews({}, {}), POLICY)) == [], "no purpose with a reader"
 
 
 def test_a_schema_that_no_map_knows_is_found_until_it_is_mapped_or_excused() -> None:

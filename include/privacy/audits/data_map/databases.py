@@ -14,7 +14,7 @@ from include.privacy.policy.live_schema import LiveSchema
 from include.privacy.policy.looks import CATEGORIES, Kind
 from include.privacy.policy.policy import Policy
 from include.privacy.policy.promised import unpromised
-from include.privacy.policy.purpose_views import purpose_views
+from include.privacy.policy.purpose_views import LiveViews, compare_views, purpose_views
 
 if TYPE_CHECKING:
     from include.privacy.stores.postgres.sampling import Sample
@@ -42,6 +42,15 @@ def judge_schema(
     """What map and catalogue do not agree on."""
     for code, problem in differences(db, live, document, policy):
         yield MapFinding(code, problem.message, problem.fix, _promise(db, policy, problem.field))
+
+
+def judge_views(
+    db: DatabaseMap, views: LiveViews, policy: Policy, document: Document | None = None
+) -> Iterator[MapFinding]:
+    """Views for the platform's jobs that are not as map and policy say."""
+    file = document or Document(f"(data map of {db.store})")
+    for problem in compare_views(db, policy.purposes, views, file):
+        yield MapFinding("does_not_fit", problem.message, problem.fix, about(policy, None))
 
 
 def judge_other_schemas(

@@ -132,7 +132,8 @@ def _database(name: str, run: RunRow) -> _Seen:
     if not isinstance(mapped, DatabaseMap):
         raise TypeError(f"store {name!r} is no database")
     dsn = runtime().dsn(mapped.connection)
-    live = runtime().database(name).read_schema()
+    adapter = runtime().database(name)
+    live = adapter.read_schema()
     beside = frozenset(
         s.schema_
         for s in config.data_map.stores
@@ -150,6 +151,9 @@ def _database(name: str, run: RunRow) -> _Seen:
     return _Seen(
         findings=[
             *databases.judge_schema(mapped, live, policy, config.documents.get(name)),
+            *databases.judge_views(
+                mapped, adapter.read_views(policy.purposes), policy, config.documents.get(name)
+            ),
             *databases.judge_other_schemas(mapped, schemas_with_tables(dsn), beside, policy, WORK_SCHEMA),
             *databases.judge_types(mapped, _types_before(mapped, now, run), now, policy),
             *databases.judge_categories(mapped, policy),
