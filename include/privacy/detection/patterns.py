@@ -14,6 +14,7 @@ from include.privacy.policy.looks import Kind
 
 LONGEST = 4_096
 """Characters of a text that are looked at."""
+_LONGEST_NAME = 100  # a key of a document may be anything
 
 _EMAIL = re.compile(
     r"(?<![\w.+%'-])[\w+%'-][\w.+%'-]{0,63}@(?:[a-z0-9](?:[a-z0-9-]{0,62})\.)+([a-z]{2,24})(?![a-z0-9])", re.I
@@ -66,7 +67,7 @@ _TOKEN_NAMES = re.compile(
 
 def looks(text: str, name: str = "") -> frozenset[Kind]:
     """What the text looks like; empty for one that looks ordinary. ``name``: its column, key or field."""
-    return frozenset(_looks(text[:LONGEST], label(name)))
+    return frozenset(_looks(text[:LONGEST], label(name[:_LONGEST_NAME])))
 
 
 def label(name: str) -> str:
