@@ -72,10 +72,12 @@ def test_every_path_named_in_the_pages_exists(page: Path) -> None:
 def test_every_command_of_the_privacy_program_in_the_pages_exists(page: Path) -> None:
     known = set(
         re.findall(
-            r"^    (\w+)(?: |$)", run(sys.executable, "-m", "include.privacy", "--help").stdout, re.MULTILINE
+            r"^    ([\w-]+)(?: |$)",
+            run(sys.executable, "-m", "include.privacy", "--help").stdout,
+            re.MULTILINE,
         )
     )
-    named = set(re.findall(r"python -m include\.privacy (\w+)", page.read_text()))
+    named = set(re.findall(r"python -m include\.privacy ([a-z][\w-]*)", page.read_text()))
     assert named <= known
 
 

@@ -14,10 +14,11 @@ from uuid import UUID, uuid4
 
 from include.privacy.clock import parse_instant
 from include.privacy.connections import UnusableConnectionError
+from include.privacy.drafting import command_line as drafting
 from include.privacy.notices import command_line as notices
 from include.privacy.planning.describing import describe
 from include.privacy.planning.models import Cohort, Plan, PlanError
-from include.privacy.policy import coverage, grant_documents, grants, live
+from include.privacy.policy import coverage, grant_documents, grants, live, live_prefixes
 from include.privacy.policy.bucket_map import BucketMap
 from include.privacy.policy.data_map import DatabaseMap
 from include.privacy.policy.loading import ROOT, Config, ConfigError, Problem, load_config
@@ -99,7 +100,9 @@ def _live_problems(config: Config) -> Iterator[Problem]:
                 found = live.compare_with_live(store, database.read_schema(), document, config.policy)
                 found += compare_views(store, purposes, database.read_views(purposes), document)
             else:
-                found = live.compare_prefixes(store, runtime().bucket(store.store).folder_names, document)
+                found = live_prefixes.compare_prefixes(
+                    store, runtime().bucket(store.store).folder_names, document
+                )
         except Exception as error:  # noqa: BLE001 - one store that is down must not hide the others
             reason = " ".join(str(error).split())[:200]
             yield document.problem(
@@ -299,6 +302,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("request", type=UUID, help="the ledger's or the platform's id of the request")
     sub.add_argument("recipient", help="its name in config/processors/")
     notices.add_arguments(add("notice", notice))
+    drafting.add_arguments(add("draft-map", drafting.run))
     add("pools", pools)
     sub = add("grants", print_grants)
     sub.add_argument("--store", help="only this store")

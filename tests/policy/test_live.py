@@ -10,7 +10,8 @@ import pytest
 from include.privacy.planning.catalogue import ForeignKey, LiveColumn, LiveSchema, LiveTable
 from include.privacy.policy.bucket_map import BucketMap
 from include.privacy.policy.data_map import DatabaseMap
-from include.privacy.policy.live import compare_prefixes, compare_with_live
+from include.privacy.policy.live import compare_with_live
+from include.privacy.policy.live_prefixes import compare_prefixes
 from include.privacy.policy.loading import Config, load_config
 from tests.policy import configs
 

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from include.privacy.policy.bucket_map import BucketMap, ContentPrefix
-from include.privacy.policy.live import compare_prefixes
+from include.privacy.policy.live_prefixes import compare_prefixes
 from include.privacy.stores.gcs import GcsStore, gcs_client
 from include.privacy.stores.s3 import S3Store
 from include.sandbox.world import GCS_PROJECT

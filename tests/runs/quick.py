@@ -125,7 +125,12 @@ def _stopped(rule: str, before: list[str]) -> str | None:
 
 def _calls(task: DecoratedMappedOperator, results: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     common = _resolved(task.partial_kwargs["op_kwargs"], results)
-    for each in results[task.op_kwargs_expand_input.value.operator.task_id]:  # type: ignore[union-attr]
+    over = task.op_kwargs_expand_input.value
+    if isinstance(over, Mapping):  # .expand(name=values); the others are .expand_kwargs(list)
+        ((name, values),) = over.items()
+        yield from ({**common, name: each} for each in _resolved(values, results))
+        return
+    for each in results[over.operator.task_id]:  # type: ignore[union-attr]
         yield {**common, **each}
 
 

@@ -21,6 +21,7 @@ DAGS = {
     "preview_policy_notice",
     "steer_policy_notice",
     "ask_decisions",
+    "audit_data_map",
     "audit_recipients",
     "confirm_recipient",
     "decide_guarded_plan",

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
 from include.privacy.policy.bucket_map import BucketMap
+from include.privacy.policy.looks import Kind
 from include.privacy.policy.map_model import MapModel, Name, Origin
 from include.privacy.policy.rectify import History, Rectify
 
@@ -37,6 +38,9 @@ class Column(MapModel):
     what holds without it). ``file_name``: the column that names the file which this bytea column holds.
     ``rectify``: the column holds a fact (a jsonb document: several) that a person may have corrected.
     ``history``: it records what such a fact was.
+
+    ``looks_like``: what values of a column that is not personal look like all the same, with the reason why
+    they are not (``{ip: version numbers}``); the audit of the data map leaves that kind alone.
     """
 
     category: Annotated[str, Field(pattern=r"^(user|system)(\.[a-z0-9_]+)*$")]
@@ -50,6 +54,7 @@ class Column(MapModel):
     file_name: Name | None = None
     rectify: tuple[Rectify, ...] = ()
     history: History | None = None
+    looks_like: dict[Kind, Annotated[str, Field(min_length=8)]] = Field(default_factory=dict)
 
     @field_validator("rectify", mode="before")
     @classmethod
@@ -240,7 +245,10 @@ class Root(MapModel):
 
 
 class DatabaseMap(MapModel):
-    """A PostgreSQL database."""
+    """A PostgreSQL database.
+
+    ``other_schemas``: schemas beside the mapped one that hold nothing of people, each with the reason.
+    """
 
     store: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
     kind: Literal["postgres"]
@@ -250,6 +258,7 @@ class DatabaseMap(MapModel):
     subject_key_type: Literal["bigint", "integer", "uuid", "text"] = "bigint"
     root: Root | None = None
     max_shards: Annotated[int, Field(ge=1, le=32)] = 4
+    other_schemas: dict[Name, Annotated[str, Field(min_length=8)]] = Field(default_factory=dict)
     tables: dict[Name, Table]
 
 

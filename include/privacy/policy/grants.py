@@ -7,7 +7,7 @@ from typing import Any
 
 from include.privacy.policy.bucket_map import BucketMap
 from include.privacy.policy.data_map import DatabaseMap, Table
-from include.privacy.policy.live import mapped_folders
+from include.privacy.policy.live_prefixes import mapped_folders
 from include.privacy.policy.notices import Acceptances
 from include.privacy.policy.objection import RESTRICTIONS, SUPPRESSED
 from include.privacy.policy.policy import Purpose, RecordAgeRule, Rule
@@ -63,6 +63,9 @@ def database_grants(
                 lines.append(f"GRANT UPDATE ({', '.join(columns)}) ON {target} TO {who};")
             if "INSERT" in wanted and name in _INTEGRATION:
                 lines.append(f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO {who};")
+        elif looked_at := ", ".join(_quoted(c) for c, column in table.columns.items() if not column.personal):
+            # audit_data_map samples what is not personal, to see that it is so; what is, it never reads.
+            lines.append(f"GRANT SELECT ({looked_at}) ON {target} TO {who};")
     if aged:
         names = ", ".join(sorted(aged))
         lines.append(

@@ -5,10 +5,10 @@ Pure functions over the live schema as plain data; reading it is the store's aff
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
+from itertools import chain
+from typing import Literal
 
-from include.privacy.policy.bucket_map import BucketMap
 from include.privacy.policy.data_map import DatabaseMap, KeyPath, Path, ReferencePath, Table
 from include.privacy.policy.documents import Document, Loc
 from include.privacy.policy.live_rectification import rectification_problems_live
@@ -22,8 +22,17 @@ from include.privacy.policy.policy import (
 )
 from include.privacy.policy.problems import Problem, suggestion
 
-_PLAIN = re.compile(r"([a-z][a-z_-]{0,30}/){1,4}")
 _LETS_GO = {"SET NULL", "SET DEFAULT"}
+
+Difference = Literal[
+    "unknown_table",
+    "unknown_column",
+    "missing_table",
+    "missing_column",
+    "unmapped_foreign_key",
+    "does_not_fit",
+]
+"""What kind of thing map and database do not agree on."""
 
 
 def compare_with_live(
@@ -33,76 +42,40 @@ def compare_with_live(
 
     ``document`` points the problems at lines of the file; ``policy`` adds the clocks of its rules.
     """
+    return [problem for _, problem in differences(db, live, document, policy)]
+
+
+def differences(
+    db: DatabaseMap, live: LiveSchema, document: Document | None = None, policy: Policy | None = None
+) -> Iterator[tuple[Difference, Problem]]:
+    """The problems of :func:`compare_with_live`, each with its kind."""
     file = document or Document(f"(data map of {db.store})")
-    problems: list[Problem] = []
     for name in sorted(live.tables.keys() - db.tables.keys()):
-        problems.append(
-            file.problem(
-                ("tables",), f"the database has a table {name} that the map does not know",
-                f"map it as `{name}:` with all of its columns, or drop it",
-            )
+        yield "unknown_table", file.problem(
+            ("tables",), f"the database has a table {name} that the map does not know",
+            f"map it as `{name}:` with all of its columns, or drop it",
         )  # fmt: skip
     for name, table in db.tables.items():
         found = live.tables.get(name)
         if found is None:
-            problems.append(
-                file.problem(("tables", name), f"{db.store} has no such table", suggestion(name, live.tables))
+            message = f"{db.store} has no such table"
+            yield (
+                "missing_table",
+                file.problem(("tables", name), message, suggestion(name, live.tables)),
             )
         else:
-            problems += _columns(name, table, found, file)
-            problems += _replacements(name, table, found, file)
-            problems += _paths(name, table, live, file)
+            yield from _columns(name, table, found, file)
+            fit = (_fit(name, table, found, file), _replacements(name, table, found, file))
+            for problem in chain(*fit, _paths(name, table, live, file)):
+                yield "does_not_fit", problem
     for key in live.foreign_keys:
-        problems += _foreign_key(db, key, file)
-    problems += _clocks(db, live, file, policy)
-    problems += rectification_problems_live(db, live, file)
-    return problems
+        for problem in _foreign_key(db, key, file):
+            yield "unmapped_foreign_key", problem
+    for problem in chain(_clocks(db, live, file, policy), rectification_problems_live(db, live, file)):
+        yield "does_not_fit", problem
 
 
-def compare_prefixes(
-    bucket: BucketMap, folders: Callable[[str], Iterable[str]], document: Document | None = None
-) -> list[Problem]:
-    """Folders of a bucket that the map does not cover.
-
-    ``folders(prefix)`` lists the folders directly under a prefix, and the prefix itself when objects
-    lie in it. It is never asked below a mapped prefix: the names there are people's.
-    """
-    file = document or Document(f"(data map of {bucket.store})")
-    mapped = mapped_folders(bucket)
-    unknown: set[str] = set()
-    queue = [""]
-    while queue:
-        above = queue.pop()
-        for folder in folders(above):
-            if folder.startswith(tuple(mapped)):
-                continue
-            if folder != above and any(m.startswith(folder) for m in mapped):
-                queue.append(folder)
-            else:
-                unknown.add(_shown(folder))
-    return [
-        file.problem(
-            (),
-            f"bucket {bucket.bucket} has objects {where} that the map does not know",
-            "map the prefix under content, backups or archives, or remove the objects",
-        )
-        for where in sorted(unknown)
-    ]
-
-
-def mapped_folders(bucket: BucketMap) -> list[str]:
-    """The folders that the map covers."""
-    return [c.prefix.removesuffix("{subject}/") for c in bucket.content] + [a.prefix for a in bucket.aged]
-
-
-def _shown(folder: str) -> str:
-    """A folder nobody mapped may be called after a person; only plain words are repeated."""
-    if not folder:
-        return "outside any folder"
-    return f"under {folder}" if _PLAIN.fullmatch(folder) else "under a folder whose name is not shown here"
-
-
-def _columns(name: str, table: Table, found: LiveTable, file: Document) -> Iterator[Problem]:
+def _fit(name: str, table: Table, found: LiveTable, file: Document) -> Iterator[Problem]:
     loc: Loc = ("tables", name)
     if found.kind != table.kind:
         yield file.problem(
@@ -119,15 +92,21 @@ def _columns(name: str, table: Table, found: LiveTable, file: Document) -> Itera
             f"this role lacks {', '.join(lacking)}",
             "run the statements of `python -m include.privacy grants`",
         )
+
+
+def _columns(
+    name: str, table: Table, found: LiveTable, file: Document
+) -> Iterator[tuple[Difference, Problem]]:
+    loc: Loc = ("tables", name)
     for column in sorted(found.columns.keys() - table.columns.keys()):
-        yield file.problem(
+        yield "unknown_column", file.problem(
             (*loc, "columns"), f"{name} has a column {column} that the map does not know",
             f"add `{column}: {{category: …}}`, or drop the column",
         )  # fmt: skip
     for column in table.columns.keys() - found.columns.keys():
-        yield file.problem(
-            (*loc, "columns", column), f"{name} has no such column", suggestion(column, found.columns)
-        )
+        at = (*loc, "columns", column)
+        message = f"{name} has no such column"
+        yield "missing_column", file.problem(at, message, suggestion(column, found.columns))
 
 
 def _needed(table: Table) -> set[str]:
@@ -202,6 +181,8 @@ def _foreign_key(db: DatabaseMap, key: LiveKey, file: Document) -> Iterator[Prob
         return
     if not parent.subjects or key.on_delete in _LETS_GO:
         return
+    if all(not s.erasure.delete and s.erasure.keep is None for s in parent.subjects.values()):
+        return  # its rows stay, and let go of whoever they belonged to
     removed = any(s.erasure.delete for s in parent.subjects.values())
     along = [role for role, s in child.subjects.items() if _along(s.path, key)]
     replaced = any(set(s.erasure.anonymise) & set(key.columns) for s in child.subjects.values())

@@ -24,10 +24,12 @@ class Promise(PolicyModel):
 
     ``enforced_by`` is a rule id, a DAG id, ``planned: dag``, or ``outside: who answers for it``.
     YAML reads the last two as mappings; they and a single word are accepted as written.
+    ``categories``: the data that the promise says are collected, as fideslang categories with all below them.
     """
 
     title: str
     enforced_by: Annotated[tuple[str, ...], Field(min_length=1)]
+    categories: tuple[Annotated[str, Field(pattern=r"^user(\.[a-z0-9_]+)+$")], ...] = ()
 
     @field_validator("enforced_by", mode="before")
     @classmethod
@@ -75,6 +77,21 @@ class Verification(PolicyModel):
     session_strengths: Annotated[tuple[str, ...], Field(min_length=1)] = ("password", "passkey", "mfa")
     token_valid_hours: Annotated[int, Field(gt=0, le=24 * 14)] = 72
     token_url: Annotated[str, Field(pattern=r"^https://.*\{request\}.*\{token\}")]
+
+
+class Sampling(PolicyModel):
+    """How much of the stores' contents the audit of the data map looks at.
+
+    ``rows`` of each table and ``objects`` of each prefix, their first ``object_bytes``. A column is reported
+    when ``share`` of the values that are there look like something, and ``at_least`` so many do.
+    """
+
+    rows: Annotated[int, Field(gt=0, le=10_000)] = 200
+    share: Annotated[float, Field(gt=0, le=1)] = 0.05
+    at_least: Annotated[int, Field(gt=0)] = 3
+    timeout_seconds: Annotated[int, Field(gt=0, le=300)] = 10
+    objects: Annotated[int, Field(gt=0, le=100)] = 5
+    object_bytes: Annotated[int, Field(gt=0, le=1_000_000)] = 16_384
 
 
 class OpenDsr(PolicyModel):
@@ -195,7 +212,7 @@ class Policy(PolicyModel):
     ``request_records_days``: how long the ledger keeps the record of a closed request.
     ``information`` goes into every access archive, and of ``recipients`` those who got this person's data.
     ``transmission_hosts``: where else a portability
-    archive may be sent; nowhere, unless listed.
+    archive may be sent; nowhere, unless listed. ``sampling``: how the data map's audit looks at contents.
     """
 
     version: str
@@ -211,6 +228,7 @@ class Policy(PolicyModel):
     information: Information | None = None
     recipients: tuple[Recipient, ...] = ()
     transmission_hosts: tuple[TransmissionHost, ...] = ()
+    sampling: Sampling = Sampling()
 
     def rule(self, rule_id: str) -> SubjectLifecycleRule | RecordAgeRule | ObjectAgeRule | SnapshotAgeRule:
         """The rule of that id; ``KeyError`` names the known ones."""

@@ -56,6 +56,12 @@ def _column_problems(table: Table, document: Document, loc: Loc) -> Iterator[Pro
                 "is personal and has no purpose",
                 "give the table or the column `purposes: […]`, or stop collecting it",
             )
+        if column.looks_like and column.personal:
+            yield document.problem(
+                (*at, "looks_like"),
+                "excuses a column that is personal anyway",
+                "remove it, or correct the category",
+            )
         if column.identifier and not column.personal:
             yield document.problem(
                 (*at, "category"),

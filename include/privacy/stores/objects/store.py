@@ -29,12 +29,7 @@ from include.privacy.stores.objects.expiry import Expiry
 from include.privacy.stores.objects.export import BucketExport
 from include.privacy.stores.objects.foresight import conflicts, effective_target, foresee
 from include.privacy.stores.objects.lifecycle import wanted_lifecycle
-from include.privacy.stores.objects.model import (
-    BatchLog,
-    BucketError,
-    LifecycleReport,
-    ObjectBucket,
-)
+from include.privacy.stores.objects.model import BatchLog, BucketError, LifecycleReport, ObjectBucket
 from include.privacy.stores.objects.overdue import CaptureSpan, ObjectOverdue
 from include.privacy.stores.objects.sweep import Sweep, holds_collection
 
@@ -266,6 +261,11 @@ class ObjectStore:
         Names below a content prefix are personal; ask only above the mapped prefixes.
         """
         return self._bucket.folder_names(prefix)
+
+    @property
+    def bucket(self) -> ObjectBucket:
+        """The bucket itself, for whoever looks into it without a plan."""
+        return self._bucket
 
     def captures(self, prefix: str) -> CaptureSpan:
         """Oldest and newest capture time under a backup prefix."""
