@@ -170,6 +170,7 @@ def platform_template(world: World) -> Iterator[Platform]:
     """300 people at ``PLATFORM_AS_OF``, work schemas, the grants of the DAGs' role; do not change it."""
     import psycopg
 
+    from include.privacy.policy.control_validation import columns_read
     from include.privacy.policy.data_map import DatabaseMap
     from include.privacy.policy.grants import database_grants
     from include.privacy.policy.loading import load_config
@@ -189,7 +190,13 @@ def platform_template(world: World) -> Iterator[Platform]:
         mapped = config.data_map[store]
         assert isinstance(mapped, DatabaseMap)
         with psycopg.connect(world.dsn(name), autocommit=True) as conn:
-            grants = database_grants(mapped, config.policy.rules, DAG_ROLE, config.policy.purposes)
+            grants = database_grants(
+                mapped,
+                config.policy.rules,
+                DAG_ROLE,
+                config.policy.purposes,
+                columns_read(config.controls, mapped),
+            )
             conn.execute(grants.encode())
         adapter = PostgresStore(mapped, world.dsn(name, DAG_ROLE))
         adapter.migrate_workspace()

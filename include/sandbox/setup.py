@@ -18,6 +18,7 @@ from typing import Any
 
 import psycopg
 
+from include.privacy.policy.control_validation import columns_read
 from include.privacy.policy.data_map import DatabaseMap
 from include.privacy.policy.grants import database_grants
 from include.privacy.policy.loading import load_config
@@ -135,7 +136,13 @@ def apply_grants(world: World) -> None:
     config = load_config()
     for store in config.data_map.stores:
         if isinstance(store, DatabaseMap):
-            statements = database_grants(store, config.policy.rules, DAG_ROLE, config.policy.purposes)
+            statements = database_grants(
+                store,
+                config.policy.rules,
+                DAG_ROLE,
+                config.policy.purposes,
+                columns_read(config.controls, store),
+            )
             with psycopg.connect(world.dsn(store.store), autocommit=True) as conn:
                 conn.execute(statements.encode())
 

@@ -17,6 +17,7 @@ from tests.runs.conftest import AIRFLOW_ENV, ROOT
 
 DAGS = {
     "ask_decisions",
+    "audit_controls",
     "audit_recipients",
     "confirm_recipient",
     "decide_guarded_plan",

@@ -16,6 +16,8 @@ from include.privacy.policy.bucket_map import BucketMap
 from include.privacy.policy.calendar import CalendarConfig
 from include.privacy.policy.calendar_validation import calendar_problems
 from include.privacy.policy.clouds import Clouds, cloud_problems
+from include.privacy.policy.control_validation import control_problems
+from include.privacy.policy.controls import Controls
 from include.privacy.policy.data_map import DatabaseMap, DataMap
 from include.privacy.policy.documents import Document, read_document
 from include.privacy.policy.explain import explain
@@ -55,6 +57,7 @@ class Config:
     documents: Mapping[str, Document] = field(default_factory=dict, compare=False, repr=False)
     clouds: Clouds = field(default_factory=Clouds)
     recipients: Recipients = field(default_factory=Recipients)
+    controls: Controls = field(default_factory=Controls)
 
     def working_calendar(self) -> WorkingCalendar:
         """The company's working days, in its zone."""
@@ -107,13 +110,17 @@ def load_config(folder: Path | None = None) -> Config:
     problems += store_problems + data_map_problems(stores, policy=policy, complete=complete)
     clouds, clouds_document, cloud_faults = _read_optional(folder / "clouds.yaml", Clouds)
     recipients, recipients_document, recipient_faults = _read_optional(folder / "recipients.yaml", Recipients)
-    problems += [*cloud_faults, *recipient_faults]
+    controls, controls_document, control_faults = _read_optional(folder / "controls.yaml", Controls)
+    problems += [*cloud_faults, *recipient_faults, *control_faults]
     if complete:
         databases = [s.map.store for s in stores if isinstance(s.map, DatabaseMap)]
         names = [s.map.store for s in stores]
         problems += cloud_problems(clouds, clouds_document, names, databases)
         if recipients_document.value is not None:
             problems += recipient_problems(recipients, recipients_document, databases)
+        if controls_document.value is not None:
+            mapped = [s.map for s in stores if isinstance(s.map, DatabaseMap)]
+            problems += control_problems(controls, controls_document, names, mapped)
     if policy is not None:
         known = None if cloud_faults else (clouds, clouds_document)
         problems += policy_problems(policy, document, stores if complete else None, known)
@@ -132,18 +139,16 @@ def load_config(folder: Path | None = None) -> Config:
             data_map.model_dump_json(by_alias=True),
             letters.content(),
             *(each.map.model_dump_json() for each in processors),
-            *(part.model_dump_json() for part in (clouds, recipients) if part.model_fields_set),
+            *(part.model_dump_json() for part in (clouds, recipients, controls) if part.model_fields_set),
         ]
     )
     digest = hashlib.sha256(content.encode()).hexdigest()
     documents = {"policy": document, "calendar": calendar_document, "letters": letterhead}
     documents |= {s.map.store: s.document for s in stores}
     documents |= {each.map.processor: each.document for each in processors}
-    mapped = by_name(each.map for each in processors)
-    documents |= {"clouds": clouds_document, "recipients": recipients_document}
-    return Config(
-        policy, calendar, data_map, letters, digest, mapped, documents, clouds=clouds, recipients=recipients
-    )
+    asked = by_name(each.map for each in processors)
+    documents |= {"clouds": clouds_document, "recipients": recipients_document, "controls": controls_document}
+    return Config(policy, calendar, data_map, letters, digest, asked, documents, clouds, recipients, controls)
 
 
 def _read_policy(path: Path) -> tuple[Policy | None, Document, list[Problem]]:
