@@ -133,13 +133,6 @@ def create_bucket(s3: S3Client, name: str, *, versioning: bool = True, object_lo
         CreateBucketConfiguration={"LocationConstraint": REGION},
         ObjectLockEnabledForBucket=object_lock,
     )
-    # What AWS does to every new bucket, and ministack does not.
-    s3.put_bucket_encryption(
-        Bucket=name,
-        ServerSideEncryptionConfiguration={
-            "Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
-        },
-    )
     if versioning and not object_lock:
         s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
     return name

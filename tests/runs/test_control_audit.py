@@ -15,7 +15,7 @@ from include.sandbox import objects
 from include.sandbox.platform import clouds
 from include.sandbox.processors import AWS_SECURITY, GOOGLE_CLOUD, RDS
 from include.sandbox.processors.control import ProcessorControl
-from tests.runs.conftest import ARCHIVES, BACKUPS, Estate
+from tests.runs.conftest import ARCHIVES, Estate
 
 pytestmark = pytest.mark.timeout(150)
 DAG = "audit_controls"
@@ -89,7 +89,6 @@ def test_each_control_that_breaks_is_an_alarm_until_it_is_put_right(
     )
     google.configure(audit={"activity": "2026-11-01T00:00:00Z", "data_access": None})
     rds.configure(unencrypted=[clouds.ACCOUNTS])
-    s3_client.delete_bucket_encryption(Bucket=BACKUPS)
     s3_client.put_object(
         Bucket=ARCHIVES, Key=key, Body=b"PK\x03\x04 in the clear", ServerSideEncryption="AES256"
     )
@@ -103,7 +102,6 @@ def test_each_control_that_breaks_is_an_alarm_until_it_is_put_right(
     expected = {
         ("P2.1 credential_hashes", "accounts.credentials.password_hash"),
         ("P7.2 encrypted_archive", "archives archives/"),
-        ("P7.2 encrypted_bucket", "backups_s3"),
         ("P7.2 encrypted_database", "snapshots_rds"),
         ("P7.2 encrypted_queue", "request_queue"),
         ("P7.3 administrator_mfa", "accounts.admin_users"),
@@ -128,12 +126,6 @@ def test_each_control_that_breaks_is_an_alarm_until_it_is_put_right(
         security.configure(**was)
         google.configure(audit={"activity": "now", "data_access": None})
         rds.configure(unencrypted=[])
-        s3_client.put_bucket_encryption(
-            Bucket=BACKUPS,
-            ServerSideEncryptionConfiguration={
-                "Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
-            },
-        )
         objects.empty_bucket(s3_client, ARCHIVES)
         sqs_client.set_queue_attributes(QueueUrl=world.queue_url, Attributes={"SqsManagedSseEnabled": "true"})
         with psycopg.connect(accounts, autocommit=True) as connection:
