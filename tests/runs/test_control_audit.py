@@ -1,4 +1,4 @@
-"""The audit of controls on the embedded world: it holds as shipped, and each control that breaks is an alarm."""
+"""The audit of controls on the embedded world: all is well as shipped, and what breaks is an alarm."""
 
 from __future__ import annotations
 
