@@ -40,6 +40,7 @@ DAGS = {
     "release_legal_hold",
     "revoke_request_archive",
     "settle_recipients",
+    "simulate_policy_change",
     "watch_request_deadlines",
 }
 SECTIONS = ["What it does", "What it does not do", "Triggers", "Parameters", "If it fails", "Promises"]

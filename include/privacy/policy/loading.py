@@ -19,7 +19,7 @@ from include.privacy.policy.clouds import Clouds, cloud_problems
 from include.privacy.policy.control_validation import control_problems
 from include.privacy.policy.controls import Controls
 from include.privacy.policy.data_map import DatabaseMap, DataMap
-from include.privacy.policy.documents import Document, read_document
+from include.privacy.policy.documents import Document, parse_document, read_document
 from include.privacy.policy.explain import explain
 from include.privacy.policy.letters import HEAD, LetterConfig, Letterhead, read_texts
 from include.privacy.policy.policy import Policy
@@ -96,13 +96,13 @@ def load_data_map(folder: Path) -> DataMap:
     return DataMap(stores=tuple(s.map for s in stores))
 
 
-def load_config(folder: Path | None = None) -> Config:
+def load_config(folder: Path | None = None, *, policy_text: str | None = None) -> Config:
     """Read and check everything in the folder (default: :func:`config_folder`).
 
-    Raises ``ConfigError`` with all problems of all files.
+    ``policy_text`` stands in for its policy.yaml. Raises ``ConfigError`` with all problems of all files.
     """
     folder = folder or config_folder()
-    policy, document, problems = _read_policy(folder / "policy.yaml")
+    policy, document, problems = _read_policy(folder / "policy.yaml", policy_text)
     calendar, calendar_document, calendar_faults = _read_calendar(folder / "calendar.yaml")
     problems += calendar_faults
     stores, store_problems = _read_stores(folder / "data_map")
@@ -151,8 +151,11 @@ def load_config(folder: Path | None = None) -> Config:
     return Config(policy, calendar, data_map, letters, digest, asked, documents, clouds, recipients, controls)
 
 
-def _read_policy(path: Path) -> tuple[Policy | None, Document, list[Problem]]:
-    document, problems = read_document(path, _shown(path))
+def _read_policy(path: Path, text: str | None = None) -> tuple[Policy | None, Document, list[Problem]]:
+    name = _shown(path)
+    document, problems = (
+        read_document(path, name) if text is None else parse_document(text, "the other policy")
+    )
     policy, more = _validate(document, Policy) if isinstance(document.value, dict) else (None, [])
     return policy, document, problems + more
 

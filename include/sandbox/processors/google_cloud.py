@@ -6,8 +6,8 @@ at one at a time (409). It checks no token. Settings: ``backup_runs`` and ``back
 API shows them), ``gone`` (instances that are no more), ``buckets`` and ``sinks`` (replace, by name),
 ``operation_polls`` (calls that pass while an operation runs), ``operation_error`` (the code it ends with),
 ``page_size``, ``audit`` (log → instant of its last entry, ``now``, or null), ``keys`` (name → its
-rotationPeriod, or null), ``people`` (as the directory shows users), ``denied`` (beginnings of paths), ``forget``
-(true: all backups stored so far).
+rotationPeriod, or null), ``people`` (as the directory shows users), ``denied`` (beginnings of paths),
+``forget`` (true: all backups stored so far).
 """
 
 from __future__ import annotations
