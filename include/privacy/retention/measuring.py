@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 from include.privacy.planning.models import Cohort, Holds, Outcome, Plan
+from include.privacy.policy.data_map import DatabaseMap
 from include.privacy.policy.policy import (
     ObjectAgeRule,
     Policy,
@@ -64,8 +65,8 @@ def measure(policy: Policy, as_of: datetime) -> list[Figures]:
     """What a live run of every rule would do at ``as_of``; deletes nothing and leaves nothing behind.
 
     Accounts that the run itself would mark as deleted are purged with the rest when their time is over too. A
-    row that two rules reach is counted with the people it belongs to. Where a hold on a collection keeps
-    somebody in another store, the live run also keeps the account: that one is counted as removed here.
+    row that two rules reach is counted with the people it belongs to. Nobody knows what a lock or a cloud
+    refuses before it is tried.
     """
     purged: frozenset[str] = frozenset()
     found: list[Figures] = []
@@ -133,12 +134,11 @@ def _purge(
         measured = next((p for _, p in planned if p.store == root_store()), None)
         refused = exceeded(rule.guard, measured) if measured else None
         found = []
-        for adapter, plan in planned:
+        kept_back: frozenset[str] = frozenset()
+        for adapter, plan in planned:  # the root store last
             figures = _of_plan(rule, plan, refused=refused)
             figures.held = len(due) - len(free)
-            for shard in range(plan.shards):
-                gate = runtime().ledger().hold_gate()
-                _add(figures, adapter.execute(plan, cohort, gate, shard=shard, dry_run=True))
+            kept_back |= _would_erase(figures, adapter, plan, cohort, kept_back)
             found.append(figures)
     finally:
         # Planning leaves the cohort in work tables; nobody will execute these plans.
@@ -146,7 +146,25 @@ def _purge(
             adapter.finish(plan)
     if not found:
         found = [Figures(rule.id, rule.store, held=len(due) - len(free), population=root.population())]
-    return found, frozenset() if refused else frozenset(free)
+    return found, frozenset() if refused else frozenset(free) - kept_back
+
+
+def _would_erase(
+    figures: Figures, adapter: Any, plan: Plan, cohort: Cohort, kept_back: frozenset[str]
+) -> frozenset[str]:
+    """Adds what would happen in one store, and returns of whom a hold keeps something there."""
+    gate = runtime().ledger().hold_gate()
+    back = kept_back if plan.store == root_store() else frozenset()
+    for shard in range(plan.shards):
+        outcome = adapter.execute(plan, cohort, gate, shard=shard, dry_run=True, held_back=back)
+        _add(figures, outcome)
+    if isinstance(runtime().config().data_map[plan.store], DatabaseMap):
+        figures.removed, keys = adapter.count_removals(plan, cohort, gate, held_back=back)
+        figures.held += len(keys)
+        return frozenset(keys)
+    deferred: frozenset[str] = adapter.deferred(plan)
+    figures.held += len(deferred)
+    return deferred
 
 
 def _aged(
@@ -194,8 +212,11 @@ def _of_plan(rule: Rule, plan: Plan, refused: str | None = None) -> Figures:
 
 
 def _add(figures: Figures, outcome: Outcome) -> None:
-    for total, part in ((figures.removed, outcome.removed), (figures.anonymised, outcome.anonymised)):
-        for collection, count in part.items():
-            total[collection] = total.get(collection, 0) + count
-    figures.held = max(figures.held, outcome.held_subjects)
+    # Buckets and clouds count as removed only what is gone; in dry mode all that is not kept would go.
+    going = outcome.removed if any(outcome.removed.values()) else outcome.matched
+    for collection, count in going.items():
+        if collection not in outcome.kept:
+            figures.removed[collection] = figures.removed.get(collection, 0) + count
+    for collection, count in outcome.anonymised.items():
+        figures.anonymised[collection] = figures.anonymised.get(collection, 0) + count
     figures.blocked += len(outcome.blocked)
