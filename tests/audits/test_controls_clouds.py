@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -136,7 +137,10 @@ def test_every_refusal_names_the_permission(world: Any) -> None:
         control.configure(denied=[])
 
 
-def test_buckets_tell_region_and_encryption(world: Any, s3_client: Any, bucket: Callable[..., str]) -> None:
+def test_buckets_tell_region_and_encryption(
+    s3_client: Any, bucket: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _: None)  # between attempts
     name = bucket()
     assert at_rest.s3_settings(s3_client, name) == at_rest.BucketSettings("AES256", None, objects.REGION)
     rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": "alias/k"}}

@@ -7,11 +7,13 @@ from base64 import b64encode
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
 from argon2.low_level import Type
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.privacy.archives.writer import Member, new_passphrase, pack
@@ -28,9 +30,18 @@ from include.privacy.audits.controls import (
     third_parties,
     zip_header,
 )
-from include.privacy.audits.controls.verdicts import Judgement, Probe
+from include.privacy.audits.controls.verdicts import Judgement, Probe, Verdict
 from include.privacy.connections import UnusableConnectionError
-from include.privacy.policy.controls import Confirmed, Credentials, OwnKey, ThirdPartyAudit, ThirdPartyAudits
+from include.privacy.ledger import sealing
+from include.privacy.policy.controls import (
+    Confirmed,
+    Controls,
+    Credentials,
+    OwnKey,
+    ThirdPartyAudit,
+    ThirdPartyAudits,
+)
+from include.privacy.runtime import Runtime, use_runtime
 from include.privacy.stores.at_rest import BucketSettings, NewestObject
 from include.privacy.stores.aws import CloudError
 from include.privacy.stores.detection import Trail
@@ -90,6 +101,7 @@ def test_only_strong_hashes_with_todays_parameters_pass(value: str, fault: str |
     assert judge_password(value.encode()) == fault
 
 
+@settings(max_examples=40)
 @given(st.text(max_size=60))
 def test_whatever_people_choose_as_a_password_is_no_strong_hash(chosen: str) -> None:
     assert judge_password(chosen) is not None
@@ -248,6 +260,29 @@ def test_keys_are_rotated_often_enough() -> None:
         assert verdict(key_rotation.judge(Rotation(days), 365)) == expected
     for made, expected in ((date(2025, 11, 20), "holds"), (date(2025, 11, 19), "broken")):
         assert verdict(key_rotation.judge_own(OwnKey(name="k", made=made), AS_OF, 365)) == expected
+
+
+def test_the_ledgers_sealing_is_tried_and_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Keyed(Runtime):
+        def master_key(self) -> bytes:
+            return bytes(range(32))
+
+    with use_runtime(Keyed()):
+        assert verdict(at_rest._ledger()) == "holds"
+        monkeypatch.setattr(sealing, "unseal", lambda key, sealed, context: b"audit_controls")
+        assert verdict(at_rest._ledger()) == "broken"
+
+
+def test_what_cannot_be_told_is_red_unless_the_file_says_why_nobody_needs_to_know() -> None:
+    class Configured(Runtime):
+        def config(self) -> Any:
+            return SimpleNamespace(controls=Controls(optional={"guardduty": "the region has none"}))
+
+    with use_runtime(Configured()):
+        assert not probing.is_red("guardduty", Verdict.cannot_be_told)
+        assert probing.is_red("guardduty", Verdict.broken)
+        assert probing.is_red("cloudtrail", Verdict.cannot_be_told)
+        assert not probing.is_red("cloudtrail", Verdict.exempt)
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 
+from include.privacy.audits.controls import report
+from include.privacy.steps import runs
+from include.privacy.stores.aws import aws_client
 from include.sandbox import objects
 from include.sandbox.platform import clouds
 from include.sandbox.processors import AWS_SECURITY, GOOGLE_CLOUD, RDS
@@ -81,6 +85,11 @@ def test_each_control_that_breaks_is_an_alarm_until_it_is_put_right(
     rds, google, security = (
         ProcessorControl(world.processor_endpoints[name]) for name in (RDS, GOOGLE_CLOUD, AWS_SECURITY)
     )
+    kms = aws_client(
+        "kms", region=objects.REGION, endpoint_url=world.s3_endpoint, access_key="a", secret_key="b"
+    )
+    archive_key = kms.describe_key(KeyId=objects.ARCHIVE_KEY)["KeyMetadata"]["KeyId"]
+    kms.disable_key_rotation(KeyId=archive_key)
     was, key = security.state(), f"archives/{uuid4()}/archive.zip"
     security.configure(
         users={"jane.doe": {"password": True, "mfa": False}},
@@ -104,6 +113,7 @@ def test_each_control_that_breaks_is_an_alarm_until_it_is_put_right(
         ("P7.2 encrypted_archive", "archives archives/"),
         ("P7.2 encrypted_database", "snapshots_rds"),
         ("P7.2 encrypted_queue", "request_queue"),
+        ("P7.2 rotated_key", "key of archives"),
         ("P7.3 administrator_mfa", "accounts.admin_users"),
         ("P7.3 airflow_login", "airflow"),
         ("P7.3 aws_console_mfa", "aws_iam"),
@@ -126,6 +136,7 @@ def test_each_control_that_breaks_is_an_alarm_until_it_is_put_right(
         security.configure(**was)
         google.configure(audit={"activity": "now", "data_access": None})
         rds.configure(unencrypted=[])
+        kms.enable_key_rotation(KeyId=archive_key)
         objects.empty_bucket(s3_client, ARCHIVES)
         sqs_client.set_queue_attributes(QueueUrl=world.queue_url, Attributes={"SqsManagedSseEnabled": "true"})
         with psycopg.connect(accounts, autocommit=True) as connection:
@@ -150,3 +161,22 @@ def test_each_control_that_breaks_is_an_alarm_until_it_is_put_right(
     again = guarded.run(DAG, as_of=guarded.as_of + timedelta(minutes=2))
     assert again.state == "success", _summary(guarded)["red"]
     assert _open(guarded) == set()
+
+
+def test_a_group_that_was_not_looked_at_is_red_and_a_place_that_is_no_more_ends_its_alarm(
+    estate: Estate,
+) -> None:
+    def opened(name: str) -> str:
+        return runs.open_run("control_audit", dag_run=SimpleNamespace(
+            dag_id=DAG, run_id=name, run_after=estate.as_of))  # fmt: skip
+
+    first = opened("first")
+    estate.ledger.record_breach(UUID(first), "P7.5 guardduty", "an_account_sold", 1, None, "broken")
+    estate.ledger.record_breach(UUID(first), "P4.2", "accounts", 1, None, "not ours")
+    with pytest.raises(report.ControlError, match="1 of 2 groups could not be looked at"):
+        report.report(first, [{"group": "tls"}, {"group": "keys"}], [{"holds": 1}])
+    assert _open(estate) == {("P7.5 guardduty", "an_account_sold"), ("P4.2", "accounts")}
+    assert report.report(opened("second"), [{"group": "tls"}], [{}]) == {}
+    assert _open(estate) == {("P4.2", "accounts")}
+    with pytest.raises(report.ControlError, match="all of 0 groups"):
+        report.report(opened("third"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
@@ -10,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from include.privacy.planning.models import Cohort, Holds, Outcome, Plan
+from include.privacy.planning.models import Cohort, Holds, Outcome, Plan, PlanError
 from include.privacy.policy.data_map import DatabaseMap
 from include.privacy.policy.policy import (
     ObjectAgeRule,
@@ -24,8 +23,6 @@ from include.privacy.retention.guard import exceeded
 from include.privacy.runtime import runtime
 from include.privacy.steps.freezing import members
 from include.privacy.steps.work import erasure_stores, root_store
-
-log = logging.getLogger(__name__)
 
 Gate = Callable[[], AbstractContextManager[Holds]]
 
@@ -80,9 +77,10 @@ def measure(policy: Policy, as_of: datetime) -> list[Figures]:
                 found.append(_mark(rule, as_of))
             else:
                 found.append(_aged(rule, as_of, purged))
-        except Exception as error:
-            log.exception("rule %s could not be measured", rule.id)
-            reason = f"could not be planned ({type(error).__name__}); see the log"
+        except PlanError as error:
+            found.append(Figures(rule.id, rule.store, refused=f"could not be planned: {error}"))
+        except Exception as error:  # noqa: BLE001 - one store that is down must not hide the others
+            reason = f"could not be planned ({type(error).__name__}); check {rule.store} and its connection"
             found.append(Figures(rule.id, rule.store, refused=reason))
     order = [r.id for r in policy.rules]
     return sorted(found, key=lambda f: order.index(f.rule))

@@ -25,7 +25,7 @@ _GOOGLE = {
     "cloud_sql": "https://sqladmin.googleapis.com",
     "cloud_logging": "https://logging.googleapis.com",
 }
-_AWS = {"rds": "rds", "cloudwatch": "logs"}
+_AWS = {"s3": "s3", "rds": "rds", "cloudwatch": "logs"}
 
 
 def probes(as_of: datetime) -> Iterator[Probe]:
@@ -43,6 +43,14 @@ def probes(as_of: datetime) -> Iterator[Probe]:
         yield _url(logs.name, partial(_cloud, logs.kind, logs.connection))
     for queue in config.controls.at_rest.queues:
         yield _url(queue, partial(_queue, queue))
+    watched = config.controls.intrusion
+    for service, connections in (
+        ("iam", config.controls.administrators.aws),
+        ("guardduty", watched.guardduty),
+        ("cloudtrail", watched.cloudtrail),
+    ):
+        for conn_id in connections:
+            yield _url(conn_id, partial(_service, service, conn_id))
     for name, mapped in config.processors.items():
         yield _url(name, partial(_processor, name, mapped.connection))
     yield _url("mail", partial(_processor, SENDGRID, SENDGRID))
@@ -123,12 +131,15 @@ def _url(place: str, find: Callable[[], str]) -> Probe:
 
 
 def _cloud(kind: str, conn_id: str) -> str:
-    info = runtime().connection(conn_id)
-    if kind == "s3":
-        return str(cloud_clients.s3(info).meta.endpoint_url)
     if kind in _AWS:
-        return str(cloud_clients.aws(_AWS[kind], info).meta.endpoint_url)
-    return str(info.extra.get("endpoint_url") or _GOOGLE[kind])
+        return _service(_AWS[kind], conn_id)
+    return str(runtime().connection(conn_id).extra.get("endpoint_url") or _GOOGLE[kind])
+
+
+def _service(service: str, conn_id: str) -> str:
+    """Where AWS has the service; its client knows the region's host."""
+    info = runtime().connection(conn_id)
+    return str(info.extra.get("endpoint_url") or cloud_clients.aws(service, info).meta.endpoint_url)
 
 
 def _queue(conn_id: str) -> str:
