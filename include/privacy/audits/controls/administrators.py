@@ -97,7 +97,7 @@ def judge_login(login: airflow_login.Login, confirmed: Confirmed | None, as_of: 
 def _aws(conn_id: str) -> Judgement:
     from include.privacy.stores.identities import console_users
 
-    return judge_aws(console_users(cloud_clients.aws("iam", runtime().connection(conn_id))))
+    return judge_aws(console_users(runtime().aws("iam", conn_id)))
 
 
 def _table(mapped: AdministratorTable) -> Judgement:

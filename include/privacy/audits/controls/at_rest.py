@@ -103,17 +103,17 @@ def judge_storage(found: Iterable[tuple[str, str, bool]]) -> Judgement:
 def _bucket(store: BucketMap) -> Judgement:
     from include.privacy.stores.at_rest import gcs_settings, s3_settings
 
-    info = runtime().connection(store.connection)
     own_key = store.store in runtime().config().controls.at_rest.customer_keys
     if store.kind == "s3":
-        return judge_bucket(s3_settings(cloud_clients.s3(info), store.bucket), own_key=own_key)
-    return judge_bucket(gcs_settings(cloud_clients.gcs(info), store.bucket), own_key=own_key)
+        return judge_bucket(s3_settings(runtime().aws("s3", store.connection), store.bucket), own_key=own_key)
+    client = cloud_clients.gcs(runtime().connection(store.connection))
+    return judge_bucket(gcs_settings(client, store.bucket), own_key=own_key)
 
 
 def _archive(store: BucketMap, archive: ArchivePrefix) -> Judgement:
     from include.privacy.stores.at_rest import newest_object
 
-    client = cloud_clients.s3(runtime().connection(store.connection))
+    client = runtime().aws("s3", store.connection)
     ours = archive.holds == "answers"
     head = zip_header.BYTES if ours else 0
     return judge_archive(newest_object(client, store.bucket, archive.prefix, head=head), sealed_by_us=ours)
@@ -122,7 +122,7 @@ def _archive(store: BucketMap, archive: ArchivePrefix) -> Judgement:
 def _rds(mapped: Snapshots) -> Judgement:
     from include.privacy.stores.at_rest import rds_storage
 
-    client = cloud_clients.aws("rds", runtime().connection(mapped.connection))
+    client = runtime().aws("rds", mapped.connection)
     return judge_storage(rds_storage(client, mapped.sources))
 
 
@@ -151,7 +151,7 @@ def _queue(conn_id: str) -> Judgement:
     from include.privacy.stores.at_rest import queue_key
 
     info = runtime().connection(conn_id)
-    client = cloud_clients.aws("sqs", info)
+    client = runtime().aws("sqs", conn_id)
     names = [name for name in ("queue_url", "dead_letter_url") if info.extra.get(name)]
     keys = {name: queue_key(client, str(info.extra[name])) for name in names}
     if missing := [name for name, key in keys.items() if key is None]:
@@ -164,7 +164,7 @@ def _queue(conn_id: str) -> Judgement:
 def _topic(topic: Topic) -> Judgement:
     from include.privacy.stores.at_rest import topic_key
 
-    key = topic_key(cloud_clients.aws("sns", runtime().connection(topic.connection)), topic.arn)
+    key = topic_key(runtime().aws("sns", topic.connection), topic.arn)
     return (
         holds("encrypted with a KMS key") if key else broken("not encrypted", "set a KMS key for the topic")
     )

@@ -68,11 +68,11 @@ def _look(places: Sequence[tuple[BucketMap, BackupPrefix]], as_of: datetime) -> 
 
     copies = []
     for store, backup in places:
-        info = runtime().connection(store.connection)
         if store.kind == "s3":
-            cloud, region = "AWS", s3_location(cloud_clients.s3(info), store.bucket)
+            cloud, region = "AWS", s3_location(runtime().aws("s3", store.connection), store.bucket)
         else:
-            cloud, region = "Google Cloud", gcs_settings(cloud_clients.gcs(info), store.bucket).location
+            client = cloud_clients.gcs(runtime().connection(store.connection))
+            cloud, region = "Google Cloud", gcs_settings(client, store.bucket).location
         newest = runtime().bucket(store.store).newest_capture(backup.prefix)
         copies.append(Copy(store.store, cloud, region, newest))
     return judge(copies, as_of, timedelta(days=runtime().config().controls.copies.max_age_days))

@@ -75,13 +75,13 @@ def judge_entries(last: Mapping[str, datetime | None], as_of: datetime, silence:
 def _guardduty(conn_id: str) -> Judgement:
     from include.privacy.stores.detection import detectors
 
-    return judge_detectors(detectors(cloud_clients.aws("guardduty", runtime().connection(conn_id))))
+    return judge_detectors(detectors(runtime().aws("guardduty", conn_id)))
 
 
 def _cloudtrail(conn_id: str, as_of: datetime, silence: timedelta) -> Judgement:
     from include.privacy.stores.detection import trails
 
-    client = cloud_clients.aws("cloudtrail", runtime().connection(conn_id))
+    client = runtime().aws("cloudtrail", conn_id)
     return judge_trails(list(trails(client)), as_of, silence)
 
 

@@ -66,7 +66,7 @@ def _of_store(conn_id: str, max_days: int) -> Judgement:
 def _cloud(key: CloudKey, max_days: int) -> Judgement:
     from include.privacy.stores.key_rotation import aws_rotation, google_rotation
 
-    info = runtime().connection(key.connection)
     if key.kind == "aws":
-        return judge(aws_rotation(cloud_clients.aws("kms", info), key.key), max_days)
-    return judge(google_rotation(cloud_clients.google(info), key.key), max_days)
+        return judge(aws_rotation(runtime().aws("kms", key.connection), key.key), max_days)
+    api = cloud_clients.google(runtime().connection(key.connection))
+    return judge(google_rotation(api, key.key), max_days)

@@ -8,7 +8,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from include.privacy import cloud_clients
 from include.privacy.audits.controls.verdicts import Judgement, Probe, broken, cannot_be_told, exempt, holds
 from include.privacy.policy.controls import Tls
 from include.privacy.runtime import LEDGER, SENDGRID, runtime
@@ -139,7 +138,7 @@ def _cloud(kind: str, conn_id: str) -> str:
 def _service(service: str, conn_id: str) -> str:
     """Where AWS has the service; its client knows the region's host."""
     info = runtime().connection(conn_id)
-    return str(info.extra.get("endpoint_url") or cloud_clients.aws(service, info).meta.endpoint_url)
+    return str(info.extra.get("endpoint_url") or runtime().aws(service, conn_id).meta.endpoint_url)
 
 
 def _queue(conn_id: str) -> str:
