@@ -6,8 +6,9 @@ means and what it raises is written there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from datetime import datetime
 from functools import update_wrapper
 from typing import Concatenate, ParamSpec, Self, TypeVar
 from uuid import UUID
@@ -25,6 +26,7 @@ from include.privacy.ledger import decisions as _decisions
 from include.privacy.ledger import evidence as _evidence
 from include.privacy.ledger import fencing as _fencing
 from include.privacy.ledger import holds as _holds
+from include.privacy.ledger import journal as _journal
 from include.privacy.ledger import letters as _letters
 from include.privacy.ledger import moving as _moving
 from include.privacy.ledger import outcomes as _outcomes
@@ -198,7 +200,11 @@ class Ledger:
 
     write_tombstones = _sealed(_tombstones.write_tombstones)
     match_tombstones = _sealed(_tombstones.match_tombstones)
+    erasures_of = _sealed(_tombstones.erasures_of)
     expire_tombstones = _plain(_tombstones.expire_tombstones)
+
+    note_in_journal = _sealed(_journal.note_in_journal)
+    forget_people = _sealed(_journal.forget_people)
 
     schedule_probe = _plain(_probes.schedule_probe)
     due_probes = _plain(_probes.due_probes)
@@ -224,6 +230,10 @@ class Ledger:
     def cohort(self, cohort_id: UUID) -> Cohort:
         """See :func:`cohorts.cohort`."""
         return _cohorts.cohort(self.sessions, self.sealer, cohort_id)
+
+    def journal(self, action: str, since: datetime | None) -> Iterator[_journal.Entry]:
+        """See :func:`journal.journal`."""
+        return _journal.journal(self.sessions, self.sealer, action, since)
 
     def hold_gate(self) -> LedgerHoldGate:
         """A gate to be entered for every chunk; see :class:`LedgerHoldGate`."""
