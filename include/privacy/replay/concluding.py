@@ -7,13 +7,14 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
-from include.privacy.planning.models import Holds
+from include.privacy.planning.models import Cohort
 from include.privacy.policy.data_map import DatabaseMap
 from include.privacy.policy.objection import GENERAL, RESTRICTIONS
 from include.privacy.replay.finding import Found, find
 from include.privacy.replay.targets import (
+    FOUND,
     OPENED,
     Target,
     is_database,
@@ -53,18 +54,19 @@ def conclude(
         total.update(each)
     with restored(targets):
         found = find(targets) if targets else Found()
-        held = _held(found, runtime().ledger().holds(), targets)
-        left = found.people - len(held)
+        held = set(found.keys) if found.people and not _removable(found, targets, run.as_of) else set()
+        left = 0 if held or not found.people else found.people
         problems = _problems(found, left, targets, concluded, applied, dict(total))
         opened: list[str] = []
         if not run.dry_run:
-            _close_to_jobs(held & set(found.keys), targets, run.as_of)
+            _close_to_jobs(held, targets, run.as_of)
             if not problems:
                 opened = _open(targets, run.id)
     summary: dict[str, Any] = {
         "as_of": run.as_of.isoformat(),
         "stores": [t["store"] for t in targets],
-        "found": found.counts(),
+        "came_back": _came_back(run.id),
+        "still_found": found.counts(),
         "erased": _erased(run.id),
         "applied": dict(total),
         "held": len(held),
@@ -114,11 +116,22 @@ def _problems(
     return problems
 
 
-def _held(found: Found, holds: Holds, targets: Sequence[Target]) -> set[str]:
-    """Of those who are left, the ones that a hold keeps: of the person, or of anything in the stores."""
-    whole = any(holds.covers_store(t["store"]) or holds.tables(t["store"]) for t in targets)
-    everybody = {*found.keys, *(f"{kind}\x1f{value}" for kind, value in found.orphans)}
-    return everybody if whole else everybody & holds.subjects
+def _removable(found: Found, targets: Sequence[Target], as_of: datetime) -> int:
+    """How many rows and objects of those who are left no hold keeps: what a run would remove even now.
+
+    A hold also keeps rows of others that are the held person's as well, so names alone do not tell.
+    """
+    cohort = Cohort(id=uuid4(), size=found.people, members=found.members)
+    gate, removable = runtime().ledger().hold_gate(), 0
+    for target in targets:
+        store = runtime().store(target["store"])
+        plan = store.plan_erasure(cohort, uuid4(), as_of=as_of)
+        try:
+            outcome = store.execute(plan, cohort, gate, dry_run=True)
+        finally:
+            store.finish(plan)
+        removable += sum(outcome.removed.values()) + sum(outcome.anonymised.values())
+    return removable
 
 
 def _close_to_jobs(held: set[str], targets: Sequence[Target], as_of: datetime) -> None:
@@ -138,6 +151,12 @@ def _open(targets: Sequence[Target], run_id: UUID) -> list[str]:
             log.info("store %s: open again to %s", target["store"], ", ".join(roles) or "no role")
             opened.append(target["store"])
     return opened
+
+
+def _came_back(run_id: UUID) -> Counts:
+    """What the first look of the run found, by how it was judged."""
+    looks = runtime().ledger().evidence(run_id=run_id, kind=FOUND)
+    return dict(looks[0].body) if looks else {}
 
 
 def _erased(run_id: UUID) -> dict[str, Counts]:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from include.privacy.replay.finding import find
 from include.privacy.replay.leftovers import drop_leftovers
-from include.privacy.replay.targets import KIND, Target, is_database, restored
+from include.privacy.replay.targets import FOUND, KIND, Target, is_database, restored
 from include.privacy.runtime import runtime
 from include.privacy.steps import concluding, executing, planning, probing
 from include.privacy.steps.planning import find_plan
@@ -46,7 +46,7 @@ def freeze(ledger_run: str, targets: list[Target]) -> list[Item]:
         found = find(targets)
         counts = found.counts()
         log.info("came back: %s", counts)
-        ledger.append_evidence("replay_found", {**counts, "resumed": len(interrupted)}, run.id)
+        ledger.append_evidence(FOUND, {**counts, "resumed": len(interrupted)}, run.id)
         cohorts = list(interrupted)
         if found.people:
             cohorts.append(ledger.freeze_cohort(found.members(frozenset(busy)), KIND, run.id).id)

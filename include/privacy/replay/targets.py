@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 KIND = "replay"
-OPENED = "quarantine_opened"
+FOUND, OPENED = "replay_found", "quarantine_opened"
+"""Evidence: who came back, in counts; which database was opened to the platform again."""
 MARGIN = timedelta(days=1)
 """An erasure is dated by its run, which may have begun a while before a backup and deleted after it."""
 
@@ -106,7 +107,7 @@ class _RestoredRuntime(Runtime):
     """The runtime around it, with other adapters for the databases that are replayed."""
 
     def __init__(self, around: Runtime, connections: Mapping[str, str]) -> None:
-        super().__init__()
+        super().__init__(around._connect, around._load)
         self._around, self._connections = around, connections
 
     def _once(self, key: object, make: Callable[[], Any]) -> Any:
