@@ -84,13 +84,12 @@ def replay_after_restore():
     applied = task(applying.apply, **work).partial(**here).expand_kwargs(again)
     looks = task(erasing.probes, trigger_rule=TriggerRule.ALL_DONE)(run, chosen, cleared)
     probed = task(erasing.probe, **by_store).partial(**here).expand_kwargs(looks)
-    concluded = task(erasing.conclude, trigger_rule=TriggerRule.ALL_DONE)(run, chosen, items)
     reported = task(concluding.conclude, task_id="report", trigger_rule=TriggerRule.ALL_DONE)(
-        run, chosen, concluded, applied
+        run, chosen, items, applied
     )
     planned >> cleared
     executed >> roots >> rooted >> again
-    applied >> looks >> probed >> concluded >> reported
+    applied >> looks >> probed >> reported
 
 
 replay_after_restore()

@@ -7,9 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
-from include.privacy.planning.models import Cohort
 from include.privacy.policy.data_map import DatabaseMap
 from include.privacy.policy.objection import GENERAL, RESTRICTIONS
 from include.privacy.replay.finding import Found, find
@@ -23,7 +22,11 @@ from include.privacy.replay.targets import (
     restored_database,
 )
 from include.privacy.runtime import runtime
+from include.privacy.steps import concluding
+from include.privacy.steps.executing import finished, kept_back
+from include.privacy.steps.planning import find_plan
 from include.privacy.steps.runs import FindingError, read_run
+from include.privacy.steps.work import Item
 
 log = logging.getLogger(__name__)
 
@@ -37,13 +40,14 @@ class NotReplayedError(FindingError):
 def conclude(
     ledger_run: str,
     targets: list[Target] | None = None,
-    concluded: Counts | None = None,
+    items: list[Item] | None = None,
     applied: list[Counts] | None = None,
 ) -> dict[str, Any]:
-    """Look again, open what is clean, report; ends the run.
+    """Look again, conclude the cohorts, open what is clean, report; ends the run.
 
-    Nothing is opened while anybody erased is found who is under no hold, or a step of this run failed. People
-    under a hold stay, closed to every job.
+    Nothing is opened while anybody erased is found whom no hold keeps, or a step of this run failed. People
+    whom a hold keeps stay, closed to every job. Tombstones are written anew, because a backup may have been
+    made of the restored store meanwhile.
     """
     run = read_run(ledger_run)
     if targets is None:
@@ -54,12 +58,16 @@ def conclude(
         total.update(each)
     with restored(targets):
         found = find(targets) if targets else Found()
-        held = set(found.keys) if found.people and not _removable(found, targets, run.as_of) else set()
-        left = 0 if held or not found.people else found.people
-        problems = _problems(found, left, targets, concluded, applied, dict(total))
+        everybody = set(found.subjects())
+        # Before the cohorts are concluded: with them goes the knowledge of who was kept back.
+        held = everybody & _kept_back(items or [])
+        left = len(everybody) - len(held)
+        concluded = concluding.conclude(ledger_run, items)
+        undone = concluded["open"] if items is not None else 1
+        problems = _problems(found, left, undone, targets, applied, dict(total))
         opened: list[str] = []
         if not run.dry_run:
-            _close_to_jobs(held, targets, run.as_of)
+            _close_to_jobs(held & set(found.keys), targets, run.as_of)
             if not problems:
                 opened = _open(targets, run.id)
     summary: dict[str, Any] = {
@@ -89,18 +97,24 @@ def conclude(
     return summary
 
 
+def _kept_back(items: list[Item]) -> frozenset[str]:
+    """Whom a hold kept in one of the stores: their own data, or a row that is a held person's as well."""
+    plans = [p for i in items if finished(i) and (p := find_plan(i)) is not None]
+    return kept_back(plans)
+
+
 def _problems(
     found: Found,
     left: int,
+    undone: int,
     targets: Sequence[Target],
-    concluded: Counts | None,
     applied: list[Counts] | None,
     total: Counts,
 ) -> list[str]:
     problems = []
     if left:
         problems.append(f"{left} erased people are still found; run it again, the log of execute says why")
-    if concluded is None or concluded["open"]:
+    if undone:
         problems.append("a cohort is not finished; run it again, it goes on from there")
     if found.earlier:
         problems.append(
@@ -114,24 +128,6 @@ def _problems(
     if total.get("refused"):
         problems.append(f"{total['refused']} corrections were refused by a store; its log names the field")
     return problems
-
-
-def _removable(found: Found, targets: Sequence[Target], as_of: datetime) -> int:
-    """How many rows and objects of those who are left no hold keeps: what a run would remove even now.
-
-    A hold also keeps rows of others that are the held person's as well, so names alone do not tell.
-    """
-    cohort = Cohort(id=uuid4(), size=found.people, members=found.members)
-    gate, removable = runtime().ledger().hold_gate(), 0
-    for target in targets:
-        store = runtime().store(target["store"])
-        plan = store.plan_erasure(cohort, uuid4(), as_of=as_of)
-        try:
-            outcome = store.execute(plan, cohort, gate, dry_run=True)
-        finally:
-            store.finish(plan)
-        removable += sum(outcome.removed.values()) + sum(outcome.anonymised.values())
-    return removable
 
 
 def _close_to_jobs(held: set[str], targets: Sequence[Target], as_of: datetime) -> None:

@@ -10,7 +10,7 @@ from include.privacy.replay.finding import find
 from include.privacy.replay.leftovers import drop_leftovers
 from include.privacy.replay.targets import FOUND, KIND, Target, is_database, restored
 from include.privacy.runtime import runtime
-from include.privacy.steps import concluding, executing, planning, probing
+from include.privacy.steps import executing, planning, probing
 from include.privacy.steps.planning import find_plan
 from include.privacy.steps.probing import Probe
 from include.privacy.steps.runs import read_run
@@ -98,14 +98,6 @@ def probes(ledger_run: str, targets: list[Target] | None, items: list[Item] | No
     """See :func:`probing.probes`."""
     with restored(targets):
         return probing.probes(ledger_run, items)
-
-
-def conclude(
-    ledger_run: str, targets: list[Target] | None, items: list[Item] | None = None
-) -> dict[str, int]:
-    """Tombstones anew (a backup may have been made of the restored store meanwhile), the second probe."""
-    with restored(targets):
-        return concluding.conclude(ledger_run, items)
 
 
 def _items(cohort_id: UUID, targets: Sequence[Target]) -> list[Item]:

@@ -49,6 +49,11 @@ class Found:
             "earlier": len(self.earlier),
         }
 
+    def subjects(self) -> Iterator[str]:
+        """The key of each in a plan of the replay."""
+        yield from self.keys
+        yield from (_nobody(kind, value) for kind, value in self.orphans)
+
     def members(self, busy: frozenset[str] = frozenset()) -> Iterator[Member]:
         """Everybody with what identifies them in the stores; call it inside ``restored``."""
         yield from members(key for key in self.keys if key not in busy)

@@ -10,7 +10,7 @@ from include.privacy.runtime import runtime
 
 log = logging.getLogger(__name__)
 
-LIVE = frozenset({"planned", "awaiting_approval", "approved", "executing", "executed", "failed"})
+OVER = frozenset({"rejected", "expired"})
 
 
 def drop_leftovers(store: str, connection: str = "", *, dry_run: bool = False) -> int:
@@ -32,13 +32,19 @@ def drop_leftovers(store: str, connection: str = "", *, dry_run: bool = False) -
 
 
 def _in_use(owner: UUID) -> bool:
-    """Whether a plan in the ledger, or the corrections of a run that is open, may still need them."""
-    from include.privacy.ledger.errors import NotInLedger
+    """Whether a plan whose people are still known may need them, or the corrections of an open request."""
+    from include.privacy.ledger.errors import KeyDestroyed, NotInLedger
 
+    ledger = runtime().ledger()
     try:
-        return runtime().ledger().plan_state(owner) in LIVE
+        plan = ledger.plan(owner)
+        if plan.cohort_id is not None:
+            ledger.cohort(plan.cohort_id)
     except NotInLedger:
         return owner in _batches_under_way()
+    except KeyDestroyed:
+        return False
+    return ledger.plan_state(owner) not in OVER
 
 
 def _batches_under_way() -> set[UUID]:
