@@ -30,6 +30,7 @@ from include.privacy.ledger import journal as _journal
 from include.privacy.ledger import letters as _letters
 from include.privacy.ledger import moving as _moving
 from include.privacy.ledger import outcomes as _outcomes
+from include.privacy.ledger import own_retention as _own_retention
 from include.privacy.ledger import plans as _plans
 from include.privacy.ledger import probes as _probes
 from include.privacy.ledger import quarantine as _quarantine
@@ -234,6 +235,10 @@ class Ledger:
     def journal(self, action: str, since: datetime | None) -> Iterator[_journal.Entry]:
         """See :func:`journal.journal`."""
         return _journal.journal(self.sessions, self.sealer, action, since)
+
+    def expire_own_records(self, as_of: datetime, *, dry_run: bool = False, **periods: int) -> dict[str, int]:
+        """See :func:`own_retention.expire_own_records`."""
+        return _own_retention.expire_own_records(self.sessions, as_of, dry_run=dry_run, **periods)
 
     def hold_gate(self) -> LedgerHoldGate:
         """A gate to be entered for every chunk; see :class:`LedgerHoldGate`."""

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from include.privacy.replay.finding import find
-from include.privacy.replay.leftovers import drop_leftovers
 from include.privacy.replay.targets import FOUND, KIND, Target, is_database, restored
 from include.privacy.runtime import runtime
 from include.privacy.steps import executing, planning, probing
+from include.privacy.steps.leftovers import drop_leftovers
 from include.privacy.steps.planning import find_plan
 from include.privacy.steps.probing import Probe
 from include.privacy.steps.runs import read_run
