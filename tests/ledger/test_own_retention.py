@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 
@@ -42,7 +42,7 @@ def lived(ledger: Ledger, database: LedgerDatabase) -> UUID:
     unverified = receive(ledger, "4712", verified=False)
     external = ledger.request(unverified).external_id
     ledger.redeem_token(external, "wrong", AS_OF)
-    ledger.claim_letter(request, "received", "ref-1", AS_OF)
+    ledger.claim_letter(request, "received", AS_OF)
     ledger.quarantine("inbox", "x-1", "a row without an account", {"any": "thing"})
     cohort = ledger.freeze_cohort([Member("4711", {"email": ("a@example.org",)})], "erasure", run, [request])
     ledger.write_tombstones(cohort, AS_OF + timedelta(days=180), AS_OF)
@@ -53,8 +53,7 @@ def lived(ledger: Ledger, database: LedgerDatabase) -> UUID:
     ledger.decide_plan(plan.id, True, "grace")
     hold = ledger.place_hold("case", "a claim", "grace", "subject", "4714")
     ledger.release_hold(hold, "grace")
-    archive = uuid4()
-    ledger.intend_archive(archive, request, "archives", AS_OF, AS_OF + timedelta(days=7))
+    ledger.intend_archive(request, "archives", AS_OF, AS_OF + timedelta(days=7))
     with database.as_owner() as connection:
         connection.execute("UPDATE ledger.archive SET deleted_at = %s", [AS_OF])
         connection.execute(
