@@ -60,9 +60,6 @@ def test_nobody_returns_from_a_restored_archive_and_nobody_else_is_changed(
     close(rig, *STORES)
     with pytest.raises(psycopg.OperationalError, match="permission denied"):
         psycopg.connect(rig.dsn("accounts", "platform")).close()
-    assert rig.replay(dry_run=True).state == "success"
-    assert rig.report()["came_back"]["people"] == 500
-    assert rig.value("accounts", PRESENT, erased) == 500
     run = rig.replay()
     assert run.state == "success", rig.states(run)
 

@@ -44,7 +44,7 @@ class NotQuarantinedError(FindingError):
 def check(ledger_run: str, *, params: Mapping[str, Any] | None = None) -> list[Target]:
     """The stores of the form, once it is sure that nobody uses what was restored.
 
-    A database that this very replay has opened already is done and left out. Raises
+    A database that a replay from the same backup has opened already is done and left out. Raises
     :class:`ParameterError` naming the field, :class:`NotQuarantinedError` before anything is touched.
     """
     run = read_run(ledger_run)
@@ -139,6 +139,8 @@ def _opened_already(target: Target) -> bool:
     """Whether this database was replayed and opened before; a crash in between is put right."""
     if not (target["captured_at"] and is_database(target["store"])):
         return False
+    if not restored_database(target["store"]).ways_in():
+        return False  # closed, or closed once more: to be replayed
     body = opening_body(target)
     known = (e.body for e in runtime().ledger().evidence(kind=OPENED))
     if not any(all(e.get(name) == value for name, value in body.items()) for e in known):
