@@ -88,8 +88,8 @@ def conclude(
     log.info("replay%s: %s", ", dry run" if run.dry_run else "", summary)
     if held:
         log.warning(
-            "%d people are kept by a legal hold and closed to every job; once it is released, erase them by a "
-            "request, or close the stores and run the replay again",
+            "%d people are kept by a legal hold and closed to every job; once it is released, erase them by "
+            "a request, or close the stores and run the replay again",
             len(held),
         )
     if problems and not run.dry_run:
