@@ -18,6 +18,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from include.sandbox.platform import restores
 from tests.conftest import PLATFORM_AS_OF
 from tests.runs.conftest import MASTER_KEY, ROOT  # sets Airflow's settings before anything imports it
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 T = PLATFORM_AS_OF - timedelta(days=3)
 """When the backup was captured."""
 STORES = ("practice", "accounts")
-PLATFORM_ROLES = ("platform", "platform_recommender", "platform_analytics", "platform_marketing")
 _NAMESPACE = UUID("4f0c2c1e-32a4-5d0e-9c53-5e4b8a0b9a11")
 
 
@@ -156,15 +156,7 @@ class Rig:
 def close(rig: Rig, *stores: str) -> None:
     """The quarantine, as the operations manual says."""
     for store in stores:
-        name = sql.Identifier(rig.databases[store])
-        with psycopg.connect(rig.dsn(store), autocommit=True) as connection:
-            roles = sql.SQL(", ").join(
-                sql.Identifier(r) for r in (*PLATFORM_ROLES, "ledger_owner", "airflow")
-            )
-            connection.execute(sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC, {}").format(name, roles))
-            connection.execute(
-                sql.SQL("GRANT CONNECT ON DATABASE {} TO privacy_dags WITH GRANT OPTION").format(name)
-            )
+        restores.close(rig.world.postgres, rig.databases[store])
 
 
 def digests(rig: Rig, store: str) -> dict[str, str]:

@@ -149,6 +149,15 @@ def test_a_person_erased_while_the_replay_runs_keeps_the_database_closed(
     assert run.state == "failed" and rig.report()["left"] == 1 and rig.report()["opened"] == []
     with pytest.raises(psycopg.OperationalError, match="permission denied"):
         psycopg.connect(rig.dsn("accounts", "platform")).close()
+
+    def opened_meanwhile(*arguments: Any, **more: Any) -> Any:
+        rig.rows("accounts", f"GRANT CONNECT ON DATABASE {rig.databases['accounts']} TO platform")
+        return real(*arguments, **more)
+
+    monkeypatch.setattr(task, "python_callable", opened_meanwhile, raising=False)
+    assert rig.replay().state == "failed", "somebody let the platform in while it ran"
+    assert rig.report()["left"] == 0 and rig.report()["opened"] == []
+    close(rig, *STORES)
     monkeypatch.setattr(task, "python_callable", real, raising=False)
     assert rig.replay().state == "success"
     assert rig.value("accounts", PRESENT, [first, late]) == 0

@@ -10,15 +10,14 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from psycopg import sql
 
 from include.privacy.runtime import runtime
 from include.sandbox.platform.people import MARKERS
+from include.sandbox.platform.restores import close
 from tests.runs.conftest import CONTENT, Estate
 
 pytestmark = pytest.mark.timeout(300)
 GONE = MARKERS[0]
-LOGINS = "SELECT rolname FROM pg_roles WHERE rolcanlogin AND NOT rolsuper AND rolname <> 'privacy_dags'"
 
 
 def set_back(estate: Estate, copies: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,15 +25,7 @@ def set_back(estate: Estate, copies: dict[str, str], monkeypatch: pytest.MonkeyP
     for store, name in copies.items():
         key = f"AIRFLOW_CONN_{store.upper()}_DB"
         monkeypatch.setenv(key, json.dumps(json.loads(os.environ[key]) | {"schema": name}))
-        with psycopg.connect(estate.world.dsn(name), autocommit=True) as connection:
-            roles = [row[0] for row in connection.execute(LOGINS)]
-            database, others = sql.Identifier(name), sql.SQL(", ").join(map(sql.Identifier, roles))
-            connection.execute(
-                sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC, {}").format(database, others)
-            )
-            connection.execute(
-                sql.SQL("GRANT CONNECT ON DATABASE {} TO privacy_dags WITH GRANT OPTION").format(database)
-            )
+        close(estate.world.postgres, name)
     runtime().close()
 
 

@@ -17,6 +17,7 @@ from include.privacy.replay.targets import (
     OPENED,
     Target,
     is_database,
+    not_closed,
     opening_body,
     restored,
     restored_database,
@@ -65,6 +66,7 @@ def conclude(
         concluded = concluding.conclude(ledger_run, items)
         undone = concluded["open"] if items is not None else 1
         problems = _problems(found, left, undone, targets, applied, dict(total))
+        problems += not_closed(targets)
         opened: list[str] = []
         if not run.dry_run:
             _close_to_jobs(held & set(found.keys), targets, run.as_of)

@@ -51,8 +51,7 @@ def check(ledger_run: str, *, params: Mapping[str, Any] | None = None) -> list[T
     targets = read_form(params or {}, run.as_of)
     with restored(targets):
         left = [t for t in targets if not _opened_already(t)]
-        closed = [t for t in left if t["captured_at"] and is_database(t["store"])]
-        problems = [problem for t in closed if (problem := _not_closed(t)) is not None]
+        problems = not_closed(left)
     for problem in problems:
         log.error("%s", problem)
     if problems and not run.dry_run:
@@ -150,7 +149,13 @@ def _opened_already(target: Target) -> bool:
     return True
 
 
-def _not_closed(target: Target) -> str | None:
+def not_closed(targets: Iterable[Target]) -> list[str]:
+    """What keeps restored databases from being in quarantine, and how to put it right; inside ``restored``."""
+    closed = [t for t in targets if t["captured_at"] and is_database(t["store"])]
+    return [problem for t in closed if (problem := _why_not_closed(t)) is not None]
+
+
+def _why_not_closed(target: Target) -> str | None:
     database, store = restored_database(target["store"]), target["store"]
     name, _ = database.identity()
     ways = database.ways_in()
