@@ -125,7 +125,7 @@ class _RestoredRuntime(Runtime):
 
 def opening_body(target: Target) -> dict[str, Any]:
     """What identifies the opening of one restored database in the evidence."""
-    name, number = restored_database(target["store"]).identity()
+    name, number, _ = restored_database(target["store"]).identity()
     return {
         "store": target["store"],
         "database": name,
@@ -150,30 +150,35 @@ def _opened_already(target: Target) -> bool:
 
 
 def not_closed(targets: Iterable[Target]) -> list[str]:
-    """What keeps restored databases from being in quarantine, and how to put it right; inside ``restored``."""
+    """Why restored databases are not in quarantine, and how to put it right; call it inside ``restored``."""
     closed = [t for t in targets if t["captured_at"] and is_database(t["store"])]
     return [problem for t in closed if (problem := _why_not_closed(t)) is not None]
 
 
 def _why_not_closed(target: Target) -> str | None:
     database, store = restored_database(target["store"]), target["store"]
-    name, _ = database.identity()
+    name, _, ours = database.identity()
     ways = database.ways_in()
-    if may := sorted({w.role for w in ways if w.how == "may connect"}):
-        roles = ", ".join(f'"{role}"' for role in may)
+    may = sorted({w.role for w in ways if w.how == "may connect"})
+    there = sorted({w.role for w in ways})
+    regrant = f'GRANT CONNECT ON DATABASE "{name}" TO "{ours}" WITH GRANT OPTION'
+    if may:
+        # What our role has granted falls with its own right only, hence CASCADE.
+        roles = ", ".join(f'"{role}"' for role in (*may, ours))
         return (
             f"store {store}: database {name} is not in quarantine: {', '.join(may)} may connect. As its "
-            f'owner: REVOKE CONNECT ON DATABASE "{name}" FROM PUBLIC, {roles}; then run this again'
+            f'owner: REVOKE CONNECT ON DATABASE "{name}" FROM PUBLIC, {roles} CASCADE; {regrant}; then run '
+            "this again"
         )
-    if there := sorted({w.role for w in ways}):
+    if there:
         return (
             f"store {store}: database {name} is not in quarantine: sessions of {', '.join(there)} are open "
             "in it. End them (pg_terminate_backend), then run this again"
         )
     if not database.may_open():
         return (
-            f"store {store}: our role may not open database {name} again. As its owner: GRANT CONNECT ON "
-            f'DATABASE "{name}" TO our role WITH GRANT OPTION; then run this again'
+            f"store {store}: our role may not open database {name} again. As its owner: {regrant}; then run "
+            "this again"
         )
     return None
 

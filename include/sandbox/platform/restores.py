@@ -24,9 +24,9 @@ def close(server: PostgresServer, database: str) -> None:
         query = "SELECT rolname FROM pg_roles WHERE rolcanlogin AND NOT rolsuper AND rolname <> %s"
         others = [sql.Identifier(row[0]) for row in connection.execute(query, (DAG_ROLE,))]
         name, ours = sql.Identifier(database), sql.Identifier(DAG_ROLE)
-        connection.execute(
-            sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC, {}").format(name, sql.SQL(", ").join(others))
-        )
+        # What the DAGs' role has granted falls with its own right only.
+        revoke = sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC, {} CASCADE")
+        connection.execute(revoke.format(name, sql.SQL(", ").join([*others, ours])))
         grant = sql.SQL("GRANT CONNECT ON DATABASE {} TO {} WITH GRANT OPTION")
         connection.execute(grant.format(name, ours))
         connection.execute(sql.SQL("GRANT TEMPORARY ON DATABASE {} TO {}").format(name, ours))

@@ -43,13 +43,14 @@ def may_open(connection: Connection) -> bool:
     return row == (True,)
 
 
-def identity(connection: Connection) -> tuple[str, int]:
-    """Name and object id of this database."""
+def identity(connection: Connection) -> tuple[str, int, str]:
+    """Name and object id of this database, and our role."""
     row = connection.execute(
-        "SELECT datname::text, oid::bigint FROM pg_database WHERE datname = current_database()"
+        "SELECT datname::text, oid::bigint, current_user::text FROM pg_database "
+        "WHERE datname = current_database()"
     ).fetchone()
     assert row is not None
-    return str(row[0]), int(row[1])
+    return str(row[0]), int(row[1]), str(row[2])
 
 
 def open_to_platform(

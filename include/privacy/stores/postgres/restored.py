@@ -58,8 +58,8 @@ class RestoredDatabase(PostgresStore):
         with connect(self._dsn) as connection:
             return quarantine.open_to_platform(connection, self.map.schema_, self.map.tables, readers)
 
-    def identity(self) -> tuple[str, int]:
-        """The database's name and number: one that is restored again has another number."""
+    def identity(self) -> tuple[str, int, str]:
+        """The database's name and number (one that is restored again has another number), and our role."""
         with connect(self._dsn) as connection:
             return quarantine.identity(connection)
 
