@@ -164,6 +164,7 @@ class World:
                 "practice_db": self._database("practice", postgres.DAG_ROLE),
                 "privacy_ledger": self._database("ledger", postgres.DAG_ROLE),
                 "privacy_ledger_owner": self._database("ledger", "ledger_owner"),
+                "airflow_metadata": self._database("airflow", "airflow"),
                 "user_content_s3": self._aws(),
                 "privacy_archives": self._aws(kms_key_id=objects.ARCHIVE_KEY),
                 "backups_s3": self._aws(),

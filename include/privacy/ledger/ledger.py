@@ -6,9 +6,9 @@ means and what it raises is written there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import update_wrapper
 from typing import Concatenate, ParamSpec, Self, TypeVar
 from uuid import UUID
@@ -26,6 +26,7 @@ from include.privacy.ledger import decisions as _decisions
 from include.privacy.ledger import evidence as _evidence
 from include.privacy.ledger import fencing as _fencing
 from include.privacy.ledger import holds as _holds
+from include.privacy.ledger import journal as _journal
 from include.privacy.ledger import letters as _letters
 from include.privacy.ledger import moving as _moving
 from include.privacy.ledger import notice_audience as _notice_audience
@@ -34,6 +35,7 @@ from include.privacy.ledger import notice_coverage as _notice_coverage
 from include.privacy.ledger import notice_proof as _notice_proof
 from include.privacy.ledger import notice_sending as _notice_sending
 from include.privacy.ledger import outcomes as _outcomes
+from include.privacy.ledger import own_retention as _own_retention
 from include.privacy.ledger import plans as _plans
 from include.privacy.ledger import policy_in_force as _policy_in_force
 from include.privacy.ledger import probes as _probes
@@ -241,7 +243,11 @@ class Ledger:
 
     write_tombstones = _sealed(_tombstones.write_tombstones)
     match_tombstones = _sealed(_tombstones.match_tombstones)
+    erasures_of = _sealed(_tombstones.erasures_of)
     expire_tombstones = _plain(_tombstones.expire_tombstones)
+
+    note_in_journal = _sealed(_journal.note_in_journal)
+    forget_people = _sealed(_journal.forget_people)
 
     schedule_probe = _plain(_probes.schedule_probe)
     due_probes = _plain(_probes.due_probes)
@@ -267,6 +273,14 @@ class Ledger:
     def cohort(self, cohort_id: UUID) -> Cohort:
         """See :func:`cohorts.cohort`."""
         return _cohorts.cohort(self.sessions, self.sealer, cohort_id)
+
+    def journal(self, action: str, since: datetime | None) -> Iterator[_journal.Entry]:
+        """See :func:`journal.journal`."""
+        return _journal.journal(self.sessions, self.sealer, action, since)
+
+    def expire_own_records(self, as_of: datetime, *, dry_run: bool = False, **periods: int) -> dict[str, int]:
+        """See :func:`own_retention.expire_own_records`."""
+        return _own_retention.expire_own_records(self.sessions, as_of, dry_run=dry_run, **periods)
 
     def hold_gate(self) -> LedgerHoldGate:
         """A gate to be entered for every chunk; see :class:`LedgerHoldGate`."""
