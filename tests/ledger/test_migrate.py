@@ -47,7 +47,7 @@ def test_migrating_twice_and_by_two_at_once_changes_nothing(
         list(pool.map(lambda _: migrate(dsn, DAG_ROLE), range(2)))
     migrate(dsn, DAG_ROLE)
     with psycopg.connect(dsn) as connection:
-        assert connection.execute("SELECT version_num FROM ledger.alembic_version").fetchall() == [("0003",)]
+        assert connection.execute("SELECT version_num FROM ledger.alembic_version").fetchall() == [("0005",)]
     with Ledger(world.dsn(str(conninfo_to_dict(dsn)["dbname"]), DAG_ROLE), bytes(32)) as ledger:
         ledger.open_run("check", "a", AS_OF, True, "1", "d")
 

@@ -6,12 +6,14 @@ means and what it raises is written there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import update_wrapper
-from typing import Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 from uuid import UUID
 
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
 from include.privacy.ledger import archives as _archives
@@ -23,6 +25,7 @@ from include.privacy.ledger import cohorts as _cohorts
 from include.privacy.ledger import deadlines as _deadlines
 from include.privacy.ledger import decisions as _decisions
 from include.privacy.ledger import evidence as _evidence
+from include.privacy.ledger import evidence_log as _log
 from include.privacy.ledger import fencing as _fencing
 from include.privacy.ledger import holds as _holds
 from include.privacy.ledger import letters as _letters
@@ -40,6 +43,7 @@ from include.privacy.ledger import refusing as _refusing
 from include.privacy.ledger import requests as _requests
 from include.privacy.ledger import resuming as _resuming
 from include.privacy.ledger import runs as _runs
+from include.privacy.ledger import sequencing as _sequencing
 from include.privacy.ledger import settling as _settling
 from include.privacy.ledger import tombstones as _tombstones
 from include.privacy.ledger import turns as _turns
@@ -49,8 +53,13 @@ from include.privacy.ledger.gate import LedgerHoldGate
 from include.privacy.ledger.sealing import Sealer
 from include.privacy.planning.models import Cohort, Member
 
+log = logging.getLogger(__name__)
+
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_MOST_AT_A_TIME = 50_000
+"""Rows that the end of a run sequences at most: a few seconds."""
 
 
 def _plain(function: Callable[Concatenate[Session, P], R]) -> Callable[Concatenate[Ledger, P], R]:
@@ -91,7 +100,7 @@ class Ledger:
         )
 
     open_run = _plain(_runs.open_run)
-    close_run = _plain(_runs.close_run)
+    _close_run = _plain(_runs.close_run)
     run = _plain(_runs.run)
     latest_run = _plain(_runs.latest_run)
     record_policy_version = _plain(_runs.record_policy_version)
@@ -211,9 +220,26 @@ class Ledger:
 
     append_evidence = _plain(_evidence.append_evidence)
     evidence = _plain(_evidence.evidence)
+    keep_checkpoint = _plain(_log.keep_checkpoint)
+    checkpoints = _plain(_log.checkpoints)
 
     purge_records = _plain(_records.purge_records)
     overdue_records = _plain(_records.overdue_records)
+
+    def close_run(self, run_id: UUID, summary: Mapping[str, Any]) -> None:
+        """See :func:`runs.close_run`; then what was written gets its place in the log of evidence.
+
+        A sequencer that fails, or has too much to do, leaves the rest to `publish_evidence`, which is loud.
+        """
+        self._close_run(run_id, summary)
+        try:
+            self.sequence_evidence(most=_MOST_AT_A_TIME)
+        except DBAPIError as error:
+            log.warning("run %s: evidence was not sequenced (%s)", run_id, type(error).__name__)
+
+    def sequence_evidence(self, *, full: bool = False, most: int | None = None) -> int:
+        """See :func:`sequencing.sequence_all`."""
+        return _sequencing.sequence_all(self.sessions, full=full, most=most)
 
     def freeze_cohort(
         self, members: Iterable[Member], origin: str, run_id: UUID, request_ids: Sequence[UUID] = ()
