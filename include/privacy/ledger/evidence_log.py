@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import select, text
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, sessionmaker
 
 from include.privacy.ledger.errors import NotInLedger
@@ -155,12 +156,14 @@ def index_of(session: Session, evidence_id: int) -> int | None:
 
 def keep_checkpoint(session: Session, size: int, root: bytes, note: str, signed_at: datetime) -> str:
     """Keep a signed checkpoint; returns the note that is kept, an earlier one if that size has one."""
-    known = session.get(EvidenceCheckpoint, size)
-    if known is None:
-        session.add(EvidenceCheckpoint(size=size, root=root, note=note, signed_at=signed_at))
-        session.flush()
-        return note
-    return known.note
+    row = {"size": size, "root": root, "note": note, "signed_at": signed_at}
+    session.execute(insert(EvidenceCheckpoint).values(row).on_conflict_do_nothing())
+    return checkpoint_note(session, size)
+
+
+def checkpoint_note(session: Session, size: int) -> str:
+    """The signed checkpoint of that size."""
+    return session.scalars(select(EvidenceCheckpoint.note).where(EvidenceCheckpoint.size == size)).one()
 
 
 def checkpoints(session: Session) -> list[EvidenceCheckpoint]:

@@ -220,7 +220,8 @@ class Ledger:
 
     append_evidence = _plain(_evidence.append_evidence)
     evidence = _plain(_evidence.evidence)
-    keep_checkpoint = _plain(_log.keep_checkpoint)
+    checkpoint_note = _plain(_log.checkpoint_note)
+    evidence_size = _plain(_sequencing.log_size)
     checkpoints = _plain(_log.checkpoints)
 
     purge_records = _plain(_records.purge_records)

@@ -18,6 +18,7 @@ from include.privacy.policy.calendar_validation import calendar_problems
 from include.privacy.policy.clouds import Clouds, cloud_problems
 from include.privacy.policy.data_map import DatabaseMap, DataMap
 from include.privacy.policy.documents import Document, read_document
+from include.privacy.policy.evidence import EvidenceConfig
 from include.privacy.policy.explain import explain
 from include.privacy.policy.letters import HEAD, LetterConfig, Letterhead, read_texts
 from include.privacy.policy.policy import Policy
@@ -55,6 +56,7 @@ class Config:
     documents: Mapping[str, Document] = field(default_factory=dict, compare=False, repr=False)
     clouds: Clouds = field(default_factory=Clouds)
     recipients: Recipients = field(default_factory=Recipients)
+    evidence: EvidenceConfig | None = None
 
     def working_calendar(self) -> WorkingCalendar:
         """The company's working days, in its zone."""
@@ -108,6 +110,8 @@ def load_config(folder: Path | None = None) -> Config:
     clouds, clouds_document, cloud_faults = _read_optional(folder / "clouds.yaml", Clouds)
     recipients, recipients_document, recipient_faults = _read_optional(folder / "recipients.yaml", Recipients)
     problems += [*cloud_faults, *recipient_faults]
+    evidence, evidence_document, evidence_faults = _read_evidence(folder / "evidence.yaml")
+    problems += evidence_faults
     if complete:
         databases = [s.map.store for s in stores if isinstance(s.map, DatabaseMap)]
         names = [s.map.store for s in stores]
@@ -133,6 +137,7 @@ def load_config(folder: Path | None = None) -> Config:
             letters.content(),
             *(each.map.model_dump_json() for each in processors),
             *(part.model_dump_json() for part in (clouds, recipients) if part.model_fields_set),
+            evidence.model_dump_json() if evidence else "",
         ]
     )
     digest = hashlib.sha256(content.encode()).hexdigest()
@@ -140,9 +145,9 @@ def load_config(folder: Path | None = None) -> Config:
     documents |= {s.map.store: s.document for s in stores}
     documents |= {each.map.processor: each.document for each in processors}
     mapped = by_name(each.map for each in processors)
-    documents |= {"clouds": clouds_document, "recipients": recipients_document}
+    documents |= {"clouds": clouds_document, "recipients": recipients_document, "evidence": evidence_document}
     return Config(
-        policy, calendar, data_map, letters, digest, mapped, documents, clouds=clouds, recipients=recipients
+        policy, calendar, data_map, letters, digest, mapped, documents, clouds, recipients, evidence
     )
 
 
@@ -222,6 +227,15 @@ def _read_optional(path: Path, model: type[M]) -> tuple[M, Document, list[Proble
     document, problems = read_document(path, _shown(path))
     found, more = _validate(document, model) if isinstance(document.value, dict) else (None, [])
     return found or model(), document, problems + more
+
+
+def _read_evidence(path: Path) -> tuple[EvidenceConfig | None, Document, list[Problem]]:
+    """None need exist until evidence is published."""
+    if not path.exists():
+        return None, Document(_shown(path)), []
+    document, problems = read_document(path, _shown(path))
+    found, more = _validate(document, EvidenceConfig) if isinstance(document.value, dict) else (None, [])
+    return found, document, problems + more
 
 
 def _validate(document: Document, model: type[M]) -> tuple[M | None, list[Problem]]:
