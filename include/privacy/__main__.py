@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 
 from include.privacy.clock import parse_instant
 from include.privacy.connections import UnusableConnectionError
+from include.privacy.evidence import command_line as evidence_commands
 from include.privacy.planning.describing import describe
 from include.privacy.planning.models import Cohort, Plan, PlanError
 from include.privacy.policy import coverage, grant_documents, grants, live
@@ -52,7 +53,10 @@ class _RefusedError(Exception):
     """Something that the person at the keyboard can put right; the message says what."""
 
 
-_SAID = (_RefusedError, PlanError, PageError, UnusableConnectionError, command_line.NotDecidedError)
+_SAID = (
+    *(_RefusedError, PlanError, PageError, UnusableConnectionError),
+    *(command_line.NotDecidedError, evidence_commands.NoEvidenceError),
+)
 """Errors whose message is all that there is to say."""
 
 
@@ -280,6 +284,7 @@ def _parser() -> argparse.ArgumentParser:
     sub = add("recipient", recipient)
     sub.add_argument("request", type=UUID, help="the ledger's or the platform's id of the request")
     sub.add_argument("recipient", help="its name in config/processors/")
+    evidence_commands.add_commands(add)
     add("pools", pools)
     sub = add("grants", print_grants)
     sub.add_argument("--store", help="only this store")

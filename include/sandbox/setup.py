@@ -99,7 +99,7 @@ def fill(world: World, say: Say, people: int, as_of: datetime) -> Platform:
 
 
 def create_buckets(world: World) -> None:
-    """The five buckets, versioned, that of evidence with Object Lock; GCS with the soft delete that Google switches on for every bucket."""
+    """The five buckets, versioned, that of evidence with Object Lock; GCS with Google's own soft delete."""
     s3 = s3_client(world.s3_endpoint)
     for name in (CONTENT, BACKUPS, ARCHIVES):
         block_public_access(s3, create_bucket(s3, name))

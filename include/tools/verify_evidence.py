@@ -428,13 +428,13 @@ def verify_certificate(document: dict[str, Any], keys: list[Key]) -> dict[str, A
 def _open(opening: dict[str, str], predicate: dict[str, Any]) -> None:
     """The person's copy has the key of the commitment: it shows that the certificate is about them."""
     try:
-        key, value = bytes.fromhex(opening["key"]), opening["subject"]
-        made = hmac.digest(key, b"subject\x1f" + value.encode(), "sha256").hex()
-        fits = hmac.compare_digest(made, predicate["request"]["subject_commitment"])
+        key, value = bytes.fromhex(opening["key"]), opening["reference"]
+        made = hmac.digest(key, b"reference\x1f" + value.encode(), "sha256").hex()
+        fits = hmac.compare_digest(made, predicate["request"]["reference_commitment"])
     except (KeyError, TypeError, ValueError):
         fits = False
     if not fits:
-        raise NotVerifiedError("the certificate is not about the account that the file names")
+        raise NotVerifiedError("the certificate is not about the request that the file names")
 
 
 def _pae(kind: str, payload: bytes) -> bytes:

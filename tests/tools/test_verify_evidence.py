@@ -286,7 +286,9 @@ def test_what_a_broken_publication_left_is_the_same_or_a_fork(tmp_path: Path) ->
     assert verify(folder) == []
     part.write_bytes(b"".join(whole[:7] + whole[8:31]))
     [finding] = verify(folder)
-    assert "000000000030.jsonl line 8 is another one than in 000000000000-000000000040.jsonl: a fork" in finding
+    assert (
+        "000000000030.jsonl line 8 is another one than in 000000000000-000000000040.jsonl: a fork" in finding
+    )
 
 
 def test_without_a_checkpoint_nothing_is_shown(tmp_path: Path) -> None:

@@ -36,33 +36,54 @@ def publish_log(ledger_run: str) -> dict[str, Any]:
     A log that was changed, cut, or restored from a backup is a breach: :class:`EvidenceBrokenError`, and what
     is outside stays as it is. A dry run audits and publishes nothing.
     """
-    from include.privacy.ledger import evidence_log
-
     run, ledger = read_run(ledger_run), runtime().ledger()
     ledger.sequence_evidence(full=True)
-    signer, outside = connecting.signer(), connecting.bucket()
-    outside.require_lock()
-    try:
-        last = last_published(outside)
-    except EvidenceBrokenError as error:
-        _sound_the_alarm(ledger_run, [str(error)], dry_run=run.dry_run)
-    size = ledger.evidence_size()
-    findings = _differences(last, size)
+    with connecting.bucket() as outside:
+        outside.require_lock()
+        size = ledger.evidence_size()
+        try:
+            last = last_published(outside)
+            findings = audit_log(size, last)
+        except EvidenceBrokenError as error:
+            last, findings = None, [str(error)]
+        if findings:
+            _sound_the_alarm(ledger_run, findings, dry_run=run.dry_run)
+        start = last.size if last else 0
+        if run.dry_run:
+            return {"size": size, "new": size - start, "checkpoint": None}
+        ledger.resolve_breaches(RULE, STORE, run.as_of)
+        facts = {"size": size, "new": size - start, **_copy_out(outside, start, size)}
+    ledger.append_evidence("checkpoint_published", facts, run_id=UUID(ledger_run))
+    log.info("evidence: %s", facts)
+    return facts
+
+
+def audit_log(size: int, last: Checkpoint | None) -> list[str]:
+    """What is wrong with the first ``size`` entries, by themselves and against the last checkpoint outside."""
+    from include.privacy.ledger import evidence_log
+
+    ledger = runtime().ledger()
     published = (last.size, last.at) if last else None
-    roots = [size, *([last.size] if last else [])]
-    audit = evidence_log.audit(ledger.sessions, size, roots, published)
-    findings += audit.findings
-    if last and last.size in audit.roots and audit.roots[last.size] != last.root:
-        findings.append(
-            f"the first {last.size} entries are not those that were published: the log was forked"
-        )
-    if findings:
-        _sound_the_alarm(ledger_run, findings, dry_run=run.dry_run)
-    if run.dry_run:
-        return {"size": size, "new": size - (last.size if last else 0), "checkpoint": None}
-    ledger.resolve_breaches(RULE, STORE, run.as_of)
+    audit = evidence_log.audit(ledger.sessions, size, [size, *([last.size] if last else [])], published)
+    findings = audit.findings
+    if last is not None and last.size > size:
+        cut = "it was cut, or restored from a backup"
+        findings.append(f"entries {size} to {last.size - 1} were published and are not in the ledger: {cut}")
+    elif last is not None and audit.roots.get(last.size) != last.root:
+        findings.append(f"the first {last.size} entries are not those that were published: it was forked")
+    with ledger.sessions.begin() as session:
+        if not findings and evidence_log.root_at(session, size) != audit.roots[size]:
+            findings.append(
+                "the stored subtrees do not fit the entries; proofs made from them would be wrong"
+            )
+    return findings
+
+
+def _copy_out(outside: EvidenceBucket, start: int, size: int) -> dict[str, Any]:
+    from include.privacy.ledger import evidence_log
+
+    ledger = runtime().ledger()
     checkpoint = sign_checkpoint(size)
-    start = last.size if last else 0
     for first in range(start, size, SEGMENT):
         end = min(first + SEGMENT, size)
         lines = b"".join(lines_of(evidence_log.entries(ledger.sessions, first, end)))
@@ -71,19 +92,13 @@ def publish_log(ledger_run: str) -> dict[str, Any]:
     # Last: a checkpoint is only there with everything that it speaks of.
     key = f"{CHECKPOINTS}{size:012d}.note"
     outside.put(key, note.encode(), "text/plain; charset=utf-8", at=checkpoint.at)
-    stamped = _stamp(outside, size, note, checkpoint)
-    facts = {
+    return {
         "origin": checkpoint.origin,
-        "size": size,
-        "new": size - start,
         "root": checkpoint.root.hex(),
-        "key": signer.key_id,
+        "key": connecting.signer().key_id,
         "checkpoint": f"s3://{outside.name}/{outside.prefix}{key}",
-        "timestamp": stamped,
+        "timestamp": _stamp(outside, size, note, checkpoint),
     }
-    ledger.append_evidence("checkpoint_published", facts, run_id=UUID(ledger_run))
-    log.info("evidence: %s", facts)
-    return facts
 
 
 def sign_checkpoint(size: int) -> Checkpoint:
@@ -121,15 +136,6 @@ def lines_of(entries: Iterator[Entry]) -> Iterator[bytes]:
     for entry in entries:
         line = {"chain": entry.chain.hex(), "hash": entry.hash.hex(), "index": entry.idx, "leaf": entry.leaf}
         yield json.dumps(line, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode() + b"\n"
-
-
-def _differences(last: Checkpoint | None, size: int) -> list[str]:
-    if last is not None and last.size > size:
-        return [
-            f"entries {size} to {last.size - 1} were published and are not in the ledger: it was cut, or "
-            "restored from a backup"
-        ]
-    return []
 
 
 def _sound_the_alarm(ledger_run: str, findings: list[str], *, dry_run: bool) -> NoReturn:

@@ -19,9 +19,11 @@ from sqlalchemy.orm import Session, sessionmaker
 from include.privacy.ledger import archives as _archives
 from include.privacy.ledger import breaches as _breaches
 from include.privacy.ledger import callbacks as _callbacks
+from include.privacy.ledger import certificates as _certificates
 from include.privacy.ledger import claims as _claims
 from include.privacy.ledger import closing as _closing
 from include.privacy.ledger import cohorts as _cohorts
+from include.privacy.ledger import commitments as _commitments
 from include.privacy.ledger import deadlines as _deadlines
 from include.privacy.ledger import decisions as _decisions
 from include.privacy.ledger import evidence as _evidence
@@ -40,6 +42,7 @@ from include.privacy.ledger import recipient_tasks as _recipient_tasks
 from include.privacy.ledger import recipients as _recipients
 from include.privacy.ledger import records as _records
 from include.privacy.ledger import refusing as _refusing
+from include.privacy.ledger import report_records as _report_records
 from include.privacy.ledger import requests as _requests
 from include.privacy.ledger import resuming as _resuming
 from include.privacy.ledger import runs as _runs
@@ -220,6 +223,17 @@ class Ledger:
 
     append_evidence = _plain(_evidence.append_evidence)
     evidence = _plain(_evidence.evidence)
+    last_runs = _plain(_report_records.last_runs)
+    last_evidence = _plain(_report_records.last_evidence)
+    breaches_since = _plain(_report_records.breaches_since)
+    request_margins = _plain(_report_records.request_margins)
+    keep_report = _plain(_report_records.keep_report)
+    newest_report = _plain(_report_records.newest_report)
+    commitments = _sealed(_commitments.commitments)
+    newest_certificate = _plain(_certificates.newest_certificate)
+    keep_certificate = _plain(_certificates.keep_certificate)
+    requests_to_certify = _plain(_certificates.requests_to_certify)
+    plan_records = _plain(_certificates.plan_records)
     checkpoint_note = _plain(_log.checkpoint_note)
     evidence_size = _plain(_sequencing.log_size)
     checkpoints = _plain(_log.checkpoints)

@@ -7,7 +7,7 @@ an object. So everything is listed by version, and the oldest one counts.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 from botocore.exceptions import ClientError
 
@@ -42,6 +42,12 @@ class EvidenceBucket:
             "GOVERNANCE" if mode == "governance" else "COMPLIANCE"
         )
         self._bucket = S3Bucket(client, bucket)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
 
     def require_lock(self) -> None:
         """Raises :class:`BucketError` unless the bucket locks objects: evidence in any other is none."""
@@ -87,6 +93,10 @@ class EvidenceBucket:
                 "overwritten. Compare both: one of them is not this ledger's"
             )
         return False
+
+    def put_first(self, key: str, content: bytes, content_type: str, *, at: datetime) -> bool:
+        """Write once; what an earlier try has written stays, even if it differs. Returns if it was new."""
+        return self.read(key) is None and self.put(key, content, content_type, at=at)
 
     def keys(self, folder: str) -> list[str]:
         """The keys below ``folder`` in their order, also those that a delete marker hides."""
