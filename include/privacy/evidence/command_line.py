@@ -1,4 +1,4 @@
-"""What ``python -m include.privacy`` does with evidence: export the log, print the key, fetch a certificate."""
+"""What ``python -m include.privacy`` does with evidence: export, print the key, fetch a certificate."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def certificate(options: argparse.Namespace) -> int:
 
 
 def evidence(options: argparse.Namespace) -> int:
-    """Write the log for ``verify_evidence.py`` (``export FOLDER``), or print the key that it needs (``key``)."""
+    """Write the log for ``verify_evidence.py`` (``export FOLDER``), or print the key it needs (``key``)."""
     if options.what == "key":
         print(connecting.signer().verifier_key)
         return 0
