@@ -5,14 +5,19 @@ from __future__ import annotations
 import random
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+import rfc8785
+from hypothesis import given
+from hypothesis import strategies as st
 from psycopg.types.json import Jsonb
 
 from include.privacy.ledger import Ledger, NotInLedger, sequencing
 from include.privacy.ledger import evidence_log as log
+from include.privacy.ledger.leaves import canonical
 from include.privacy.ledger.merkle import tree_hash
 from include.privacy.ledger.sequencing import sequence
 
@@ -219,3 +224,15 @@ def test_numbers_that_json_cannot_carry_do_not_stop_the_log(ledger: Ledger, data
         connection.execute("INSERT INTO ledger.evidence (kind, body) VALUES ('x', '{\"huge\": 1e999}')")
     assert ledger.sequence_evidence() == 2
     assert log.audit(ledger.sessions, 2).findings == []
+
+
+_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text() | st.floats(-1e9, 1e9),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=10,
+)
+
+
+@given(_values)
+def test_the_quick_way_to_canonical_bytes_is_the_library_s(value: Any) -> None:
+    assert canonical(value) == rfc8785.dumps(value)

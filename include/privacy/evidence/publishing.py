@@ -59,7 +59,7 @@ def publish_log(ledger_run: str) -> dict[str, Any]:
 
 
 def audit_log(size: int, last: Checkpoint | None) -> list[str]:
-    """What is wrong with the first ``size`` entries, in themselves and against the last checkpoint outside."""
+    """What is wrong with the first ``size`` entries, also against the last checkpoint outside."""
     from include.privacy.ledger import evidence_log
 
     ledger = runtime().ledger()

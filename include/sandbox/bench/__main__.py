@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from include.sandbox.bench import airflow, buckets, databases, processors, requests
+from include.sandbox.bench import airflow, buckets, databases, evidence, processors, requests
 from include.sandbox.bench.measure import Report
 from include.sandbox.world import World
 
@@ -19,6 +19,7 @@ PARTS: dict[str, Callable[[World, Report], None]] = {
     "cohorts": requests.cohorts,
     "export": requests.export,
     "processors": processors.erasures,
+    "evidence": evidence.log,
     "parse": airflow.parse,
     "overhead": airflow.overhead,
 }
