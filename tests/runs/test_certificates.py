@@ -9,10 +9,12 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
 
+from include.privacy.__main__ import main
 from include.privacy.evidence import certificates, connecting, renewing
 from include.privacy.evidence.certificate_page import page_of
 from include.tools import verify_evidence as verifier
@@ -36,7 +38,7 @@ def keys() -> list[verifier.Key]:
 
 
 def test_a_person_gets_a_certificate_that_anybody_can_check_and_it_is_renewed(
-    estate: Estate, tmp_path: Path
+    estate: Estate, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     account, email, name = a_person(estate)
     external = estate.ask(account)
@@ -95,6 +97,19 @@ def test_a_person_gets_a_certificate_that_anybody_can_check_and_it_is_renewed(
     verifier.verify_certificate(opened, keys())
     [renewal] = [a for a in estate.answers() if a["kind"] == "erasure_certificate_2"]
     assert renewal["request_id"] == external
+
+    # Staff: by either id, as file and as page; and the whole log for an outsider.
+    assert main(["certificate", external]) == 0
+    assert json.loads(capsys.readouterr().out) == renewed.body
+    assert main(["certificate", str(request.id), "--page"]) == 0
+    assert "Certificate of erasure" in capsys.readouterr().out
+    assert main(["certificate", str(UUID(int=7))]) == 1
+    assert main(["evidence", "key"]) == 0
+    (tmp_path / "key").write_text(capsys.readouterr().out)
+    assert main(["evidence", "export", str(tmp_path / "log")]) == 0
+    exported = verifier.verify_export(tmp_path / "log", [verifier.Key.read(str(tmp_path / "key"))])
+    assert exported.findings == [] and exported.size == estate.ledger.evidence_size()
+    assert main(["evidence", "export", str(tmp_path / "log")]) == 1
 
     for change in ("payload", "leaf", "index", "path", "checkpoint", "opening"):
         with pytest.raises(verifier.NotVerifiedError):

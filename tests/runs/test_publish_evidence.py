@@ -80,6 +80,25 @@ def test_what_is_published_is_locked_and_anybody_can_verify_it(
     [one, two] = estate.ledger.evidence(kind="checkpoint_published")
     assert two.body["new"] == two.body["size"] - one.body["size"] > 0
 
+    # The report lies beside it, says where, and names nobody.
+    as_of, location, report = estate.ledger.newest_report() or (None, "", {})
+    assert as_of == estate.as_of + timedelta(days=1)
+    assert location.startswith(f"s3://{EVIDENCE}/{own_log}/reports/")
+    pages = sorted((folder / "reports").glob("*.html"))
+    page = pages[-1].read_text()
+    assert location.endswith(pages[-1].name)
+    assert json.loads(pages[-1].with_suffix(".json").read_text()) == report
+    figures = {each["name"]: each for each in report["figures"]}
+    assert figures["backup_ages"]["rows"] and figures["accounts"]["rows"], report["unavailable"]
+    assert sum(row[1] for row in figures["accounts"]["rows"]) == estate.value(
+        "accounts", "SELECT count(*) FROM accounts WHERE deleted_at <= %s", as_of
+    )
+    assert page.count("<svg") == 2, "no request has come yet, and a picture of nothing is none"
+    assert "<script" not in page and "There has never been evidence." in page
+    with psycopg.connect(estate.platform.dsn("accounts")) as accounts:
+        people = accounts.execute("SELECT email, full_name FROM accounts").fetchall()
+    assert not [email for email, name in people if email in page or name in page]
+
 
 @pytest.mark.parametrize(
     ("statements", "told"),
