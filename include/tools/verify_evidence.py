@@ -48,6 +48,8 @@ class NotVerifiedError(Exception):
 
 def canonical(value: Any) -> str:
     """One text for one value: sorted keys, no blanks, numbers as ECMAScript writes them."""
+    if plain(value):
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
     if isinstance(value, dict):
         names = sorted(value, key=lambda name: name.encode("utf-16-be"))
         return "{" + ",".join(f"{canonical(name)}:{canonical(value[name])}" for name in names) + "}"
@@ -56,6 +58,15 @@ def canonical(value: Any) -> str:
     if isinstance(value, float):
         return number(value)
     return json.dumps(value, ensure_ascii=False)
+
+
+def plain(value: Any) -> bool:
+    """Whether Python's own encoder writes the same text: no fractions, no names beyond ASCII."""
+    if isinstance(value, dict):
+        return all(name.isascii() and plain(each) for name, each in value.items())
+    if isinstance(value, list):
+        return all(map(plain, value))
+    return not isinstance(value, float)
 
 
 def number(value: float) -> str:

@@ -26,8 +26,8 @@ def test_the_key_of_another_implementation_is_understood() -> None:
     note = (
         "If you think cryptography is the answer to your problem,\n"
         "then you don't know what your problem is.\n\n"
-        "— PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBw"
-        "JnAM=\n"
+        "— PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE"
+        "6RyyBwJnAM=\n"
     )
     assert open_note(note, [key]).startswith("If you think")
 

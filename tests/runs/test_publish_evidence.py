@@ -61,6 +61,7 @@ def as_owner(estate: Estate, *statements: str) -> None:
             connection.execute(each.encode())
 
 
+@pytest.mark.whole_dag
 def test_what_is_published_is_locked_and_anybody_can_verify_it(
     estate: Estate, s3_client: Any, own_log: str, tmp_path: Path
 ) -> None:
