@@ -15,6 +15,8 @@ from include.privacy.evidence import connecting, publishing
 from include.privacy.runtime import Runtime, runtime, use_runtime
 from include.privacy.stores.evidence_bucket import EvidenceBucket
 from include.privacy.stores.objects.model import BucketError
+from include.sandbox.evidence import fetch
+from include.sandbox.evidence import verify as verify_apart
 from include.tools import verify_evidence as verifier
 from tests.runs.conftest import BACKUPS, EVIDENCE, Estate
 
@@ -35,16 +37,15 @@ def own_log(estate: Estate, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def bucket_copy(s3_client: Any, origin: str, folder: Path) -> Path:
-    """What `aws s3 sync` would make of the bucket."""
-    for found in s3_client.list_objects_v2(Bucket=EVIDENCE, Prefix=f"{origin}/").get("Contents", []):
-        path = folder / found["Key"].removeprefix(f"{origin}/")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(s3_client.get_object(Bucket=EVIDENCE, Key=found["Key"])["Body"].read())
-    return folder
+    return fetch(s3_client, EVIDENCE, origin, folder)
 
 
 def verify(folder: Path) -> list[str]:
     return verifier.verify_export(folder, [verifier.Key.read(connecting.signer().verifier_key)]).findings
+
+
+def published_size(estate: Estate) -> int:
+    return int(estate.ledger.evidence(kind="checkpoint_published")[-1].body["size"])
 
 
 def publish(estate: Estate, key: str) -> dict[str, Any]:
@@ -75,6 +76,10 @@ def test_what_is_published_is_locked_and_anybody_can_verify_it(
     assert len(notes) == 2
     assert len(list((folder / "segments").iterdir())) == 2
     assert verify(folder) == []
+    assert verify_apart(folder, connecting.signer().verifier_key) == (
+        True,
+        f"{published_size(estate)} entries, 0 findings",
+    )
     head = s3_client.head_object(Bucket=EVIDENCE, Key=f"{own_log}/checkpoints/{notes[0]}")
     assert head["ObjectLockMode"] == "COMPLIANCE"
     assert (head["ObjectLockRetainUntilDate"] - head["LastModified"]).days >= 3649
