@@ -68,7 +68,7 @@ def audit(
     """Recompute the first ``size`` entries from their rows: leaf hashes, chain, roots, and instants.
 
     ``published``: size and time of the last checkpoint outside; a row beyond that size whose instant lies
-    well before that time was put in afterwards. Streams: flat memory, a minute or so for a million rows.
+    well before that time was put in afterwards. Streams: flat memory, a few minutes for a million rows.
     """
     found, tree, chain, expected = Audit(), Growing(), GENESIS, 0
     wanted = set(roots_at)
