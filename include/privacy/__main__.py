@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 from include.privacy.clock import parse_instant
 from include.privacy.connections import UnusableConnectionError
 from include.privacy.drafting import command_line as drafting
+from include.privacy.evidence import command_line as evidence_commands
 from include.privacy.notices import command_line as notices
 from include.privacy.planning.describing import describe
 from include.privacy.planning.models import Cohort, Plan, PlanError
@@ -56,12 +57,8 @@ class _RefusedError(Exception):
 
 
 _SAID = (
-    _RefusedError,
-    PlanError,
-    PageError,
-    UnusableConnectionError,
-    command_line.NotDecidedError,
-    notices.NoticeCommandError,
+    *(_RefusedError, PlanError, PageError, UnusableConnectionError, notices.NoticeCommandError),
+    *(command_line.NotDecidedError, evidence_commands.NoEvidenceError),
 )
 """Errors whose message is all that there is to say."""
 
@@ -307,6 +304,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("recipient", help="its name in config/processors/")
     notices.add_arguments(add("notice", notice))
     drafting.add_arguments(add("draft-map", drafting.run))
+    evidence_commands.add_commands(add)
     add("pools", pools)
     sub = add("grants", print_grants)
     sub.add_argument("--store", help="only this store")
