@@ -102,10 +102,26 @@ def accounts_since_deletion(as_of: datetime) -> Figure:
     return Figure("accounts", "P4.2", title, description, ("days", "accounts"), rows, picture)
 
 
+def coverage_of_notices(as_of: datetime) -> Figure:
+    """How much of its audience each notice of a new policy has reached or accounted for (P8.1)."""
+    rows = []
+    for campaign in runtime().ledger().notice_campaigns():
+        if (told := campaign.report) is not None:
+            share = round(100 * float(told["coverage"]), 2)
+            rows.append((campaign.version, int(told["audience"]), int(told["accounted_for"]), share))
+    title = "Notices of a new policy: share of the audience that is accounted for"
+    description = f"{len(rows)} campaigns; the last is at {rows[-1][3]} %." if rows else "No campaign yet."
+    bars = [(version, round(share), False) for version, _, _, share in rows]
+    head = ("version", "audience", "accounted for", "percent")
+    picture = columns(title, description, bars, "version") if rows else ""
+    return Figure("notices", "P8.1", title, description, head, rows, picture)
+
+
 FIGURES: tuple[Callable[[datetime], Figure], ...] = (
     backup_ages,
     requests_against_due_dates,
     accounts_since_deletion,
+    coverage_of_notices,
 )
 """Each is asked for by itself: a store that is down costs the report one picture."""
 
