@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import time
 from typing import Any
 
 import pytest
@@ -210,7 +211,7 @@ def test_every_answer_says_how_many_calls_are_left_and_then_there_are_none(post:
     left = [ask(post, "/v3/mail/send", mail())[0] for _ in range(3)]
     assert [r.headers["X-RateLimit-Remaining"] for r in left] == ["1", "0", "0"]
     assert [r.status for r in left] == [202, 202, 429]
-    assert int(left[2].headers["X-RateLimit-Reset"]) > NOW.timestamp()
+    assert int(left[2].headers["X-RateLimit-Reset"]) > time.time() - 5
     assert ask(post, "/v3/logs", {})[0].status == 200, "each path has a window of its own"
 
 
