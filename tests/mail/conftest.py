@@ -61,7 +61,7 @@ def post(tmp_path: Path) -> Iterator[Post]:
         return response
 
     stand_in.answer = remember  # type: ignore[method-assign]
-    server = StandInServer(0, stand_in)
+    server = StandInServer(0, lambda: stand_in)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     endpoint = f"http://127.0.0.1:{server.server_address[1]}"
     yield Post(endpoint, stand_in, ProcessorControl(endpoint), said)

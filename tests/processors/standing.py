@@ -12,7 +12,7 @@ from typing import Any
 from include.sandbox.processors.__main__ import make
 from include.sandbox.processors.control import ProcessorControl
 from include.sandbox.processors.exchange import Request, Response
-from include.sandbox.processors.server import StandInServer
+from include.sandbox.processors.server import StandIn, StandInServer
 
 
 @dataclass(frozen=True)
@@ -40,18 +40,22 @@ class Standing:
 @contextmanager
 def standing(name: str, folder: Path, key: str) -> Iterator[Standing]:
     """The stand-in of that name on a free port."""
-    stand_in = make(name, folder, key)
-    running = Standing("", stand_in, ProcessorControl(""))
-    answer = stand_in.answer
+    running = Standing("", None, ProcessorControl(""))
 
-    def remember(request: Request) -> Response:
-        response = answer(request)
-        kept = Response(response.status, response.body, dict(response.headers))
-        running.said.append(Exchange(request, kept))
-        return response
+    def recorded() -> StandIn:
+        running.stand_in = stand_in = make(name, folder, key)
+        answer = stand_in.answer
 
-    stand_in.answer = remember  # type: ignore[method-assign] # heard by the recorder first
-    server = StandInServer(0, stand_in)
+        def remember(request: Request) -> Response:
+            response = answer(request)
+            kept = Response(response.status, response.body, dict(response.headers))
+            running.said.append(Exchange(request, kept))
+            return response
+
+        stand_in.answer = remember  # type: ignore[method-assign] # heard by the recorder first
+        return stand_in
+
+    server = StandInServer(0, recorded)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     running.endpoint = f"http://127.0.0.1:{server.server_address[1]}"
     running.control = ProcessorControl(running.endpoint)

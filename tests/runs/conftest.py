@@ -236,17 +236,24 @@ class Estate:
             return deliver_answers(accounts)
 
 
-@pytest.fixture(scope="session")
-def prompt_processors(world: World) -> None:
-    """Jobs at the stand-ins are done when they are asked about; each adapter is tested with long ones."""
+PROMPT = {
+    "postmark": {"removal_seconds": 0},
+    "sendgrid": {"job_seconds": 0, "erase_seconds": 0},
+    "stripe": {"job_seconds": 0},
+}
+"""Jobs at the stand-ins are done when they are asked about; each adapter is tested with long ones."""
+
+
+@pytest.fixture
+def processors(world: World, sqs_client: Any) -> None:
+    """Stand-ins that know nobody yet, and nothing in the queue: what other tests did there is forgotten."""
     from include.sandbox.processors.control import ProcessorControl
 
-    for name, settings in {
-        "postmark": {"removal_seconds": 0},
-        "sendgrid": {"job_seconds": 0, "erase_seconds": 0},
-        "stripe": {"job_seconds": 0},
-    }.items():
-        ProcessorControl(world.processor_endpoints[name]).configure(**settings)
+    for name, endpoint in world.processor_endpoints.items():
+        control = ProcessorControl(endpoint)
+        control.begin_again()
+        control.configure(**PROMPT.get(name, {}))
+    sqs_client.purge_queue(QueueUrl=world.queue_url)
 
 
 @pytest.fixture
@@ -255,7 +262,7 @@ def estate(
     platform: Platform,
     ledger_template: str,
     buckets: None,
-    prompt_processors: None,
+    processors: None,
     airflow: Any,
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from datetime import timedelta
 
 import psycopg
@@ -20,11 +19,9 @@ CORRECTION = {"corrections": {"full_name": "Mary Major"}}
 
 
 @pytest.fixture
-def sendgrid(estate: Estate) -> Iterator[ProcessorControl]:
-    """The stand-in's switchboard; faults end with the test."""
-    control = ProcessorControl(estate.world.processor_endpoints["sendgrid"])
-    yield control
-    control.clear_faults()
+def sendgrid(estate: Estate) -> ProcessorControl:
+    """The stand-in's switchboard."""
+    return ProcessorControl(estate.world.processor_endpoints["sendgrid"])
 
 
 def address(estate: Estate, account: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
@@ -50,7 +50,7 @@ Using = Callable[[str], Config]
 @pytest.fixture
 def own_buckets(
     estate: Estate, s3_client: Any, bucket: Callable[..., str], gcs_bucket: Callable[..., Any]
-) -> Iterator[DataMap]:
+) -> DataMap:
     """The data map with buckets of backups that belong to this test, and snapshots in both clouds."""
     s3, gcs = bucket(), gcs_bucket()
     for days in (5, 90, 110, 175):
@@ -61,14 +61,12 @@ def own_buckets(
     clouds.fill(estate.world, estate.as_of)
     names = {"backups_s3": s3, "backups_gcs": gcs.name}
     stores = load_config(ROOT / "config").data_map.stores
-    yield DataMap(
+    return DataMap(
         stores=tuple(
             each.model_copy(update={"bucket": names[each.store]}) if each.store in names else each
             for each in stores
         )
     )
-    for name in (RDS, GOOGLE_CLOUD):
-        ProcessorControl(estate.world.processor_endpoints[name]).configure(forget=True)
 
 
 def everything(estate: Estate, s3_client: Any, data_map: DataMap, gcs_client: Any) -> dict[str, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -26,6 +26,7 @@ class Outside:
 
     def __init__(self, estate: Estate) -> None:
         self._estate = estate
+        self._taken: set[int] = set()
         self.control = {name: ProcessorControl(estate.world.processor_endpoints[name]) for name in ALL}
         self._people = {p["account_id"]: p for p in platform_people(estate.platform.dsn("accounts"))}
 
@@ -38,7 +39,7 @@ class Outside:
         return json.dumps(self.control[name].state(), ensure_ascii=False)
 
     def take(self, gateway: str, *, young: bool = False) -> Known:
-        """Somebody active whom only that gateway knows; everybody once, for what is erased there stays so.
+        """Somebody active whom only that gateway knows; everybody once.
 
         ``young``: with a charge of the last 90 days at Stripe.
         """
@@ -47,14 +48,14 @@ class Outside:
             rows = accounts.execute("SELECT id FROM accounts WHERE status = 'active' ORDER BY id").fetchall()
         for (account,) in rows:
             person = self._people[account]
-            if account in TAKEN or not person[gateway] or person[other] or not person["newsletter"]:
+            if account in self._taken or not person[gateway] or person[other] or not person["newsletter"]:
                 continue
             self.seed(account)
             if gateway == "stripe_customer_id" and self._charged_lately(person) is not young:
                 continue  # another kind, or in dispute
             if person["email"] in json.dumps(self.control["sendgrid"].state()["suppressions"]):
                 continue  # SendGrid keeps that they want no mail
-            TAKEN.add(account)
+            self._taken.add(account)
             return person
         raise AssertionError("the platform has nobody left of that kind")
 
@@ -65,15 +66,9 @@ class Outside:
         return None if any(c["disputed"] for c in mine) else any(c["created"] > since for c in mine)
 
 
-TAKEN: set[int] = set()
-
-
 @pytest.fixture
-def outside(estate: Estate) -> Iterator[Outside]:
-    found = Outside(estate)
-    yield found
-    for control in found.control.values():
-        control.clear_faults()
+def outside(estate: Estate) -> Outside:
+    return Outside(estate)
 
 
 def outcomes(estate: Estate, external: str) -> dict[str, str]:

@@ -27,7 +27,7 @@ def stores(world: World) -> Iterator[Stores]:
     url = f"{google}/v1/projects/{PROJECT}/instances/{clouds.STANDBY}"
     yield Stores("", "", None, None, rds=rds_client(world.processor_endpoints[RDS]), cloud_sql=url)
     for name in (RDS, GOOGLE_CLOUD):
-        ProcessorControl(world.processor_endpoints[name]).configure(forget=True)
+        ProcessorControl(world.processor_endpoints[name]).begin_again()
 
 
 @pytest.fixture

@@ -155,7 +155,8 @@ def test_faults_on_the_way_lose_nothing(
         ],
         start=1,
     ):
-        there.control.configure(forget=True, backup_runs=[run(number, 200)])
+        there.control.begin_again()
+        there.control.configure(backup_runs=[run(number, 200)])
         plan = snapshots.plan_expiry(RULE, uuid4(), as_of=AS_OF)
         there.control.fail(method="DELETE", **fault)
         snapshots.execute(plan, None, Gate())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import threading
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def main() -> None:
         key = os.environ.get(f"{KEY_VARIABLE}{name.upper()}", "")
         if not key:
             parser.error(f"{KEY_VARIABLE}{name.upper()} is not set: the stand-in would take any key")
-        server = StandInServer(int(port), make(name, arguments.data, key))
+        server = StandInServer(int(port), partial(make, name, arguments.data, key))
         print(f"{name} listens on http://{HOST}:{server.server_address[1]}", flush=True)
         threads.append(threading.Thread(target=server.serve_forever, daemon=True))
         threads[-1].start()

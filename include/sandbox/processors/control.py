@@ -46,6 +46,10 @@ class ProcessorControl:
         """Everything that the stand-in stores."""
         return self._call("GET", "state")
 
+    def begin_again(self) -> None:
+        """Forget everything but the calls: the stand-in is as it was at its start."""
+        self._call("DELETE", "state")
+
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         data = json.dumps(body).encode() if body is not None else None
         address = self.endpoint.removeprefix("http://")

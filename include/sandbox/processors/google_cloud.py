@@ -6,8 +6,7 @@ at one at a time (409). It checks no token. Settings: ``backup_runs`` and ``back
 API shows them), ``gone`` (instances that are no more), ``buckets`` and ``sinks`` (replace, by name),
 ``operation_polls`` (calls that pass while an operation runs), ``operation_error`` (the code it ends with),
 ``page_size``, ``audit`` (log → instant of its last entry, ``now``, or null), ``keys`` (name → its
-rotationPeriod, or null), ``people`` (as the directory shows users), ``denied`` (beginnings of paths),
-``forget`` (true: all backups stored so far).
+rotationPeriod, or null), ``people`` (as the directory shows users), ``denied`` (beginnings of paths).
 """
 
 from __future__ import annotations
@@ -47,7 +46,6 @@ _SETTINGS = frozenset(
         "keys",
         "people",
         "denied",
-        "forget",
     }
 )
 
@@ -74,10 +72,6 @@ class GoogleCloud:
         if unknown := settings.keys() - _SETTINGS:
             raise ValueError(f"no such settings: {', '.join(sorted(unknown))}")
         with self._lock:
-            if settings.get("forget"):
-                for each in (self._runs, self._backups, self._operations):
-                    each.clear()
-                self._gone.clear()
             for run in settings.get("backup_runs", ()):
                 self._runs[run["instance"], str(run["id"])] = {"kind": "sql#backupRun", **run}
             for backup in settings.get("backups", ()):

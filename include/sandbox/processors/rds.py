@@ -4,7 +4,7 @@ It tells automated snapshots from manual ones and refuses to delete them, keeps 
 copy of an instance's snapshot and not for one of a cluster's, and lists AWS Backup's only when asked for
 them. It checks no signature. Settings: ``snapshots`` (adds or replaces; fields of :class:`Stored`),
 ``share`` ({id: [accounts]}), ``page_size``, ``unencrypted`` (names of servers and snapshots whose storage is
-not encrypted), ``forget`` (true: everything stored so far). Its servers are those that snapshots are of.
+not encrypted). Its servers are those that snapshots are of.
 """
 
 from __future__ import annotations
@@ -57,12 +57,9 @@ class RdsSnapshots:
 
     def configure(self, settings: dict[str, Any]) -> None:
         """See the module's text."""
-        if unknown := settings.keys() - {"snapshots", "share", "page_size", "unencrypted", "forget"}:
+        if unknown := settings.keys() - {"snapshots", "share", "page_size", "unencrypted"}:
             raise ValueError(f"no such settings: {', '.join(sorted(unknown))}")
         with self._lock:
-            if settings.get("forget"):
-                self._stored.clear()
-                self._unencrypted.clear()
             for given in settings.get("snapshots", ()):
                 stored = Stored(**given)
                 self._stored[stored.id] = stored

@@ -6,6 +6,7 @@ import socket
 import struct
 import threading
 import time
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Protocol
 
@@ -41,13 +42,14 @@ class StandIn(Protocol):
 
 
 class StandInServer(ThreadingHTTPServer):
-    """One server with its stand-in."""
+    """One server with its stand-in; ``make`` makes it, and a new one for whoever wants to begin again."""
 
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, port: int, stand_in: StandIn) -> None:
-        self.stand_in = stand_in
+    def __init__(self, port: int, make: Callable[[], StandIn]) -> None:
+        self._make = make
+        self.stand_in = make()
         self.switchboard = Switchboard()
         self._counting = threading.Lock()
         self._calls = 0
@@ -85,8 +87,11 @@ class StandInServer(ThreadingHTTPServer):
                     self.stand_in.seed(request.json()["people"])
                 case "GET", "state":
                     return Response.of_json(self.stand_in.describe())
+                case "DELETE", "state":
+                    self.switchboard.clear()
+                    self.stand_in = self._make()
                 case _:
-                    known = "faults: GET, POST, DELETE; calls: GET, DELETE; settings, seed: POST; state: GET"
+                    known = "faults: GET, POST, DELETE; calls, state: GET, DELETE; settings, seed: POST"
                     return Response.of_json({"error": known}, 404)
         except (ValueError, TypeError) as error:
             return Response.of_json({"error": str(error)}, 400)
