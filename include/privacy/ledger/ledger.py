@@ -23,6 +23,7 @@ from include.privacy.ledger import closing as _closing
 from include.privacy.ledger import cohorts as _cohorts
 from include.privacy.ledger import deadlines as _deadlines
 from include.privacy.ledger import decisions as _decisions
+from include.privacy.ledger import drills as _drills
 from include.privacy.ledger import evidence as _evidence
 from include.privacy.ledger import fencing as _fencing
 from include.privacy.ledger import holds as _holds
@@ -251,6 +252,10 @@ class Ledger:
     record_breach = _plain(_breaches.record_breach)
     resolve_breaches = _plain(_breaches.resolve_breaches)
     open_breaches = _plain(_breaches.open_breaches)
+
+    begin_drill = _sealed(_drills.begin_drill)
+    move_drill = _sealed(_drills.move_drill)
+    latest_drill = _sealed(_drills.latest_drill)
 
     append_evidence = _plain(_evidence.append_evidence)
     evidence = _plain(_evidence.evidence)

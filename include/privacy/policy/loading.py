@@ -18,6 +18,7 @@ from include.privacy.policy.calendar_validation import calendar_problems
 from include.privacy.policy.clouds import Clouds, cloud_problems
 from include.privacy.policy.data_map import DatabaseMap, DataMap
 from include.privacy.policy.documents import Document, read_document
+from include.privacy.policy.drill import DrillSettings
 from include.privacy.policy.explain import explain
 from include.privacy.policy.letters import HEAD, LetterConfig, Letterhead, read_texts
 from include.privacy.policy.notice_validation import (
@@ -73,6 +74,7 @@ class Config:
     clouds: Clouds = field(default_factory=Clouds)
     recipients: Recipients = field(default_factory=Recipients)
     notices: Notices = field(default_factory=Notices)
+    drill: DrillSettings = field(default_factory=DrillSettings)
 
     def working_calendar(self) -> WorkingCalendar:
         """The company's working days, in its zone."""
@@ -126,6 +128,8 @@ def load_config(folder: Path | None = None) -> Config:
     clouds, clouds_document, cloud_faults = _read_optional(folder / "clouds.yaml", Clouds)
     recipients, recipients_document, recipient_faults = _read_optional(folder / "recipients.yaml", Recipients)
     problems += [*cloud_faults, *recipient_faults]
+    drill, _, drill_faults = _read_optional(folder / "drill.yaml", DrillSettings)
+    problems += drill_faults
     if complete:
         databases = [s.map.store for s in stores if isinstance(s.map, DatabaseMap)]
         names = [s.map.store for s in stores]
@@ -157,7 +161,7 @@ def load_config(folder: Path | None = None) -> Config:
             data_map.model_dump_json(by_alias=True),
             letters.content(),
             *(each.map.model_dump_json() for each in processors),
-            *(part.model_dump_json() for part in (clouds, recipients) if part.model_fields_set),
+            *(part.model_dump_json() for part in (clouds, recipients, drill) if part.model_fields_set),
             *(notices.settings.model_dump_json() for _ in "1" if notices.settings),
             *(each.digest for each in notices.versions),
         ]
@@ -179,6 +183,7 @@ def load_config(folder: Path | None = None) -> Config:
         clouds=clouds,
         recipients=recipients,
         notices=notices,
+        drill=drill,
     )
 
 
