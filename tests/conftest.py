@@ -171,7 +171,7 @@ def platform_template(world: World) -> Iterator[Platform]:
     import psycopg
 
     from include.privacy.policy.data_map import DatabaseMap
-    from include.privacy.policy.grants import database_grants
+    from include.privacy.policy.grant_documents import sql_grants
     from include.privacy.policy.loading import load_config
     from include.privacy.stores.postgres import PostgresStore
     from include.sandbox.platform.seed import create_schema, seed
@@ -189,9 +189,7 @@ def platform_template(world: World) -> Iterator[Platform]:
         mapped = config.data_map[store]
         assert isinstance(mapped, DatabaseMap)
         with psycopg.connect(world.dsn(name), autocommit=True) as conn:
-            grants = database_grants(
-                mapped, config.policy.rules, DAG_ROLE, config.policy.purposes, config.notices.recorded()
-            )
+            grants = sql_grants(config, mapped, DAG_ROLE)
             conn.execute(grants.encode())
         adapter = PostgresStore(mapped, world.dsn(name, DAG_ROLE))
         adapter.migrate_workspace()

@@ -32,6 +32,7 @@ from include.privacy.policy.policy import (
 )
 from include.privacy.policy.purpose_views import compare_views
 from include.privacy.requests import command_line
+from include.privacy.retention import simulating
 from include.privacy.runtime import LEDGER, LEDGER_OWNER, runtime
 
 
@@ -290,6 +291,9 @@ def _parser() -> argparse.ArgumentParser:
     who.add_argument("--rule", help="a rule id of policy.yaml")
     who.add_argument("--request", type=UUID, help="the ledger's id of a request")
     who.add_argument("--subject", help="a subject key: the value of the root table's key")
+    sub.add_argument("--as-of", type=_instant, default=datetime.now(UTC), help="an instant; now by default")
+    sub = add("simulate", simulating.command)
+    simulating.add_arguments(sub)
     sub.add_argument("--as-of", type=_instant, default=datetime.now(UTC), help="an instant; now by default")
     sub = add("migrate", migrate)
     sub.add_argument("--role", help="the database role of the DAGs; by default the ledger connection's login")

@@ -64,11 +64,11 @@ def gcs(info: ConnectionInfo) -> Any:
     return gcs_client(project=info.extra.get("project"), endpoint_url=safe_endpoint(info))
 
 
-def google(info: ConnectionInfo) -> GoogleApi:
-    """Calls of a Google Cloud API that has no client library here."""
-    from include.privacy.stores.google_api import google_api
+def google(info: ConnectionInfo, *scopes: str) -> GoogleApi:
+    """Calls of a Google API that has no client library here. ``scopes``: Google Cloud's by default."""
+    from include.privacy.stores.google_api import SCOPE, google_api
 
-    return google_api(endpoint_url=safe_endpoint(info))
+    return google_api(endpoint_url=safe_endpoint(info), scopes=scopes or (SCOPE,))
 
 
 def snapshot_store(mapped: Snapshots, info: ConnectionInfo, batch_log: BatchLog | None) -> SnapshotStore:

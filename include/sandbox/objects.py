@@ -113,7 +113,11 @@ def create_queue(
 
     ``dead_letters``: URL of the queue that takes what was received too often to be of use.
     """
-    attributes: dict[Any, str] = {"VisibilityTimeout": str(visibility_seconds)}
+    # Encryption is AWS's default, and ministack's only when asked for.
+    attributes: dict[Any, str] = {
+        "VisibilityTimeout": str(visibility_seconds),
+        "SqsManagedSseEnabled": "true",
+    }
     if dead_letters:
         target = sqs.get_queue_attributes(QueueUrl=dead_letters, AttributeNames=["QueueArn"])
         attributes["RedrivePolicy"] = json.dumps(
@@ -157,6 +161,7 @@ def create_key(endpoint: str, alias: str = ARCHIVE_KEY) -> str:
     if alias not in known:
         key = kms.create_key(Description="archives of privacy requests")["KeyMetadata"]["KeyId"]
         kms.create_alias(AliasName=alias, TargetKeyId=key)
+        kms.enable_key_rotation(KeyId=key)
     return alias
 
 

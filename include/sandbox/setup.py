@@ -19,7 +19,7 @@ from typing import Any
 import psycopg
 
 from include.privacy.policy.data_map import DatabaseMap
-from include.privacy.policy.grants import database_grants
+from include.privacy.policy.grant_documents import sql_grants
 from include.privacy.policy.loading import load_config
 from include.sandbox import noticed
 from include.sandbox.airflow import Airflow, configure, run_command
@@ -137,9 +137,7 @@ def apply_grants(world: World) -> None:
     config = load_config()
     for store in config.data_map.stores:
         if isinstance(store, DatabaseMap):
-            statements = database_grants(
-                store, config.policy.rules, DAG_ROLE, config.policy.purposes, config.notices.recorded()
-            )
+            statements = sql_grants(config, store, DAG_ROLE)
             with psycopg.connect(world.dsn(store.store), autocommit=True) as conn:
                 conn.execute(statements.encode())
 

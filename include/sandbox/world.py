@@ -172,12 +172,13 @@ class World:
                 "privacy_suppression_key": {"conn_type": "generic", "password": self.suppression_key},
                 "aws_rds": self._aws(endpoint_url=self.processor_endpoints[processors.RDS]),
                 "aws_logs": self._aws(),
+                **{name: self._security() for name in ("aws_iam", "aws_guardduty", "aws_cloudtrail")},
                 "google_cloud_sql": self._google(),
                 "google_cloud_logging": self._google(),
                 **{
                     name: self._processor(name)
                     for name in processors.MAKERS
-                    if name not in (processors.RDS, processors.GOOGLE_CLOUD)
+                    if name not in (processors.RDS, processors.GOOGLE_CLOUD, processors.AWS_SECURITY)
                 },
             }.items()
         }
@@ -222,6 +223,9 @@ class World:
         if name == "postmark":
             endpoint["account_token"] = postmark.account_token(self.processor_keys[name])
         return {"conn_type": "generic", **login, "password": self.processor_keys[name], "extra": endpoint}
+
+    def _security(self) -> dict[str, Any]:
+        return self._aws(endpoint_url=self.processor_endpoints[processors.AWS_SECURITY])
 
     def _google(self) -> dict[str, Any]:
         endpoint = self.processor_endpoints[processors.GOOGLE_CLOUD]

@@ -22,6 +22,7 @@ DAGS = {
     "steer_policy_notice",
     "ask_decisions",
     "audit_data_map",
+    "audit_controls",
     "audit_recipients",
     "confirm_recipient",
     "decide_guarded_plan",
@@ -44,6 +45,7 @@ DAGS = {
     "release_legal_hold",
     "revoke_request_archive",
     "settle_recipients",
+    "simulate_policy_change",
     "watch_request_deadlines",
 }
 SECTIONS = ["What it does", "What it does not do", "Triggers", "Parameters", "If it fails", "Promises"]

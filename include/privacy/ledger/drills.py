@@ -46,9 +46,7 @@ def begin_drill(session: Session, sealer: Sealer, run_id: UUID, as_of: datetime)
     found = session.scalar(select(Drill).where(Drill.ended_at.is_(None)))
     if found is None:
         key = create_key(session, sealer, "drill")
-        found = Drill(
-            id=uuid4(), state="planting", began_at=as_of, moved_at=as_of, notes={}, key_id=key.id
-        )
+        found = Drill(id=uuid4(), state="planting", began_at=as_of, moved_at=as_of, notes={}, key_id=key.id)
         session.add(found)
         session.flush()
         append_evidence(session, EVIDENCE, {"drill": found.id, "state": found.state}, run_id)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 
+from include.privacy.policy.bucket_map import BucketMap
 from include.privacy.policy.clouds import Clouds
+from include.privacy.policy.control_validation import columns_read
 from include.privacy.policy.data_map import DatabaseMap
 from include.privacy.policy.grants import DOCUMENTS, database_grants, gcs_role, s3_policy
 from include.privacy.policy.loading import Config
@@ -17,20 +19,48 @@ def documents(config: Config, role: str) -> dict[str, tuple[str, str]]:
 
     ``role``: the database role that DAGs use.
     """
-    policy = config.policy
     found: dict[str, tuple[str, str]] = {}
     for store in config.data_map.stores:
         if isinstance(store, DatabaseMap):
-            found[store.store] = (
-                SQL,
-                (database_grants(store, policy.rules, role, policy.purposes, config.notices.recorded())),
-            )
+            found[store.store] = SQL, sql_grants(config, store, role)
         else:
             document = s3_policy(store) if store.kind == "s3" else gcs_role(store)
             found[store.store] = DOCUMENTS[store.kind], json.dumps(document, indent=2)
     for name, permissions in cloud_permissions(config.clouds).items():
         found[name] = "permissions in its cloud", json.dumps(permissions, indent=2)
+    if asked := control_permissions(config):
+        found["controls"] = "permissions by connection, for audit_controls", json.dumps(asked, indent=2)
     return found
+
+
+def control_permissions(config: Config) -> dict[str, list[str]]:
+    """Connection → what its role has to be allowed for the looks at controls, besides what stores need."""
+    controls, found = config.controls, dict[str, list[str]]()
+    kinds = (
+        (controls.administrators.aws, ("iam:GenerateCredentialReport", "iam:GetCredentialReport")),
+        ([w.connection for w in controls.administrators.workspaces], ("admin.directory.user.readonly",)),
+        (controls.intrusion.guardduty, ("guardduty:ListDetectors", "guardduty:GetDetector")),
+        (controls.intrusion.cloudtrail, ("cloudtrail:DescribeTrails", "cloudtrail:GetTrailStatus")),
+        (controls.intrusion.google, ("logging.logEntries.list", "logging.privateLogEntries.list")),
+        (controls.at_rest.queues, ("sqs:GetQueueAttributes",)),
+        ([t.connection for t in controls.at_rest.topics], ("sns:GetTopicAttributes",)),
+        ([k.connection for k in controls.keys.cloud if k.kind == "aws"], _KMS),
+        ([k.connection for k in controls.keys.cloud if k.kind == "google"], ("cloudkms.cryptoKeys.get",)),
+        ([s.connection for s in config.data_map.stores if isinstance(s, BucketMap) and s.archives], _KMS),
+    )
+    for connections, permissions in kinds:
+        for connection in connections:
+            found.setdefault(connection, []).extend(permissions)
+    return {name: list(dict.fromkeys(permissions)) for name, permissions in found.items()}
+
+
+_KMS = ("kms:DescribeKey", "kms:GetKeyRotationStatus")
+
+
+def sql_grants(config: Config, store: DatabaseMap, role: str) -> str:
+    """What the role needs in this database, as SQL for its administrator."""
+    policy, read = config.policy, columns_read(config.controls, store)
+    return database_grants(store, policy.rules, role, policy.purposes, read, config.notices.recorded())
 
 
 def cloud_permissions(clouds: Clouds) -> dict[str, list[str]]:
@@ -50,6 +80,8 @@ _SNAPSHOTS = {
     "rds": (
         "rds:DescribeDBSnapshots",
         "rds:DescribeDBClusterSnapshots",
+        "rds:DescribeDBInstances",
+        "rds:DescribeDBClusters",
         "rds:DescribeDBSnapshotAttributes",
         "rds:DescribeDBClusterSnapshotAttributes",
         "rds:DeleteDBSnapshot",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from include.privacy.policy.bucket_map import BucketMap
@@ -29,6 +29,7 @@ def database_grants(
     rules: Iterable[Rule] = (),
     role: str = "privacy_dags",
     purposes: Mapping[str, Purpose] | None = None,
+    reads: Mapping[str, Collection[str]] | None = None,
     acceptances: Acceptances | None = None,
 ) -> str:
     """SQL that an administrator runs in this database: what the DAGs need of it, and nothing else.
@@ -36,7 +37,8 @@ def database_grants(
     ``acceptances``: where it is recorded who accepted which version (P8.2).
 
     With ``purposes`` also the roles of the platform's jobs, and the schemas for their views, which
-    belong to ``role``: ``python -m include.privacy migrate`` keeps the views as the map says.
+    belong to ``role``: ``python -m include.privacy migrate`` keeps the views as the map says. ``reads``:
+    columns by table that audits read, where the role would not see them otherwise.
     """
     who, schema = _quoted(role), _quoted(db.schema_)
     views = purpose_views(db, purposes or {})
@@ -57,7 +59,12 @@ def database_grants(
                 "-- PostgreSQL 17 or newer; before, only the view's owner may refresh it.",
                 f"GRANT SELECT, MAINTAIN ON {target} TO {who};",
             ]
-        elif wanted := _privileges(db, name, table, aged, views, acceptances):
+            continue
+        wanted = _privileges(db, name, table, aged, views, acceptances)
+        if (seen := (reads or {}).get(name)) and "SELECT" not in wanted:
+            names = ", ".join(_quoted(column) for column in sorted(seen))
+            lines.append(f"GRANT SELECT ({names}) ON {target} TO {who};")
+        if wanted:
             lines.append(f"GRANT {', '.join(wanted)} ON {target} TO {who};")
             if (columns := _corrected(table)) and "UPDATE" not in wanted:
                 lines.append(f"GRANT UPDATE ({', '.join(columns)}) ON {target} TO {who};")
@@ -90,14 +97,16 @@ def _reader_lines(views: Sequence[PurposeView], who: str) -> list[str]:
     return lines
 
 
-# Who has access, and where copies go: what audit_recipients compares with config/recipients.yaml.
+# Who has access, where copies go, how it encrypts: for audit_recipients and audit_controls.
 _S3_AUDIT = (
     "s3:GetBucketAcl",
+    "s3:GetBucketLocation",
     "s3:GetBucketLogging",
     "s3:GetBucketOwnershipControls",
     "s3:GetBucketPolicy",
     "s3:GetBucketPublicAccessBlock",
     "s3:GetBucketWebsite",
+    "s3:GetEncryptionConfiguration",
     "s3:GetInventoryConfiguration",
     "s3:GetReplicationConfiguration",
 )

@@ -7,52 +7,40 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
-
-from pydantic import BaseModel, ValidationError
 
 from include.privacy.business_days import WorkingCalendar, country_calendar
-from include.privacy.policy.bucket_map import BucketMap
 from include.privacy.policy.calendar import CalendarConfig
-from include.privacy.policy.calendar_validation import calendar_problems
 from include.privacy.policy.clouds import Clouds, cloud_problems
+from include.privacy.policy.control_validation import control_problems
+from include.privacy.policy.controls import Controls
 from include.privacy.policy.data_map import DatabaseMap, DataMap
 from include.privacy.policy.documents import Document, read_document
 from include.privacy.policy.drill import DrillSettings
-from include.privacy.policy.explain import explain
-from include.privacy.policy.letters import HEAD, LetterConfig, Letterhead, read_texts
+from include.privacy.policy.letters import LetterConfig
 from include.privacy.policy.notice_validation import (
     acceptance_problems,
-    notice_problems,
-    succession_problems,
 )
 from include.privacy.policy.notices import (
-    HEAD as NOTICE,
-)
-from include.privacy.policy.notices import (
-    POLICY,
     SETTINGS,
-    NoticeHead,
     Notices,
-    NoticeSettings,
-    PolicyNotice,
-    notice_folders,
 )
 from include.privacy.policy.policy import Policy
 from include.privacy.policy.problems import ConfigError, Problem
-from include.privacy.policy.processors import MappedProcessor, ProcessorMap, by_name, processor_problems
+from include.privacy.policy.processors import ProcessorMap, by_name, processor_problems
+from include.privacy.policy.reading import (
+    ROOT,
+    read_calendar,
+    read_letters,
+    read_notices,
+    read_optional,
+    read_policy,
+    read_processors,
+    read_stores,
+    shown_name,
+)
 from include.privacy.policy.recipients import Recipients, recipient_problems
 from include.privacy.policy.rule_validation import policy_problems
-from include.privacy.policy.validation import MappedStore, data_map_problems
-
-M = TypeVar("M", bound=BaseModel)
-
-ROOT = Path(__file__).parents[3]
-_STORE_MODELS: Mapping[str, type[DatabaseMap] | type[BucketMap]] = {
-    "postgres": DatabaseMap,
-    "s3": BucketMap,
-    "gcs": BucketMap,
-}
+from include.privacy.policy.validation import data_map_problems
 
 
 @dataclass(frozen=True)
@@ -73,6 +61,7 @@ class Config:
     documents: Mapping[str, Document] = field(default_factory=dict, compare=False, repr=False)
     clouds: Clouds = field(default_factory=Clouds)
     recipients: Recipients = field(default_factory=Recipients)
+    controls: Controls = field(default_factory=Controls)
     notices: Notices = field(default_factory=Notices)
     drill: DrillSettings = field(default_factory=DrillSettings)
 
@@ -95,7 +84,7 @@ def config_folder() -> Path:
 
 def load_policy(path: Path) -> Policy:
     """Read ``policy.yaml`` alone. Raises ``ConfigError``."""
-    policy, _, problems = _read_policy(path)
+    policy, _, problems = read_policy(path)
     if policy is None or problems:
         raise ConfigError(problems)
     return policy
@@ -106,49 +95,52 @@ def load_data_map(folder: Path) -> DataMap:
 
     Raises ``ConfigError``.
     """
-    stores, problems = _read_stores(folder)
+    stores, problems = read_stores(folder)
     problems += data_map_problems(stores, complete=not problems)
     if problems:
         raise ConfigError(problems)
     return DataMap(stores=tuple(s.map for s in stores))
 
 
-def load_config(folder: Path | None = None) -> Config:
+def load_config(folder: Path | None = None, *, policy_text: str | None = None) -> Config:
     """Read and check everything in the folder (default: :func:`config_folder`).
 
-    Raises ``ConfigError`` with all problems of all files.
+    ``policy_text`` stands in for its policy.yaml. Raises ``ConfigError`` with all problems of all files.
     """
     folder = folder or config_folder()
-    policy, document, problems = _read_policy(folder / "policy.yaml")
-    calendar, calendar_document, calendar_faults = _read_calendar(folder / "calendar.yaml")
+    policy, document, problems = read_policy(folder / "policy.yaml", policy_text)
+    calendar, calendar_document, calendar_faults = read_calendar(folder / "calendar.yaml")
     problems += calendar_faults
-    stores, store_problems = _read_stores(folder / "data_map")
+    stores, store_problems = read_stores(folder / "data_map")
     complete = not store_problems
     problems += store_problems + data_map_problems(stores, policy=policy, complete=complete)
-    clouds, clouds_document, cloud_faults = _read_optional(folder / "clouds.yaml", Clouds)
-    recipients, recipients_document, recipient_faults = _read_optional(folder / "recipients.yaml", Recipients)
-    problems += [*cloud_faults, *recipient_faults]
-    drill, _, drill_faults = _read_optional(folder / "drill.yaml", DrillSettings)
-    problems += drill_faults
+    clouds, clouds_document, cloud_faults = read_optional(folder / "clouds.yaml", Clouds)
+    recipients, recipients_document, recipient_faults = read_optional(folder / "recipients.yaml", Recipients)
+    controls, controls_document, control_faults = read_optional(folder / "controls.yaml", Controls)
+    drill, drill_document, drill_faults = read_optional(folder / "drill.yaml", DrillSettings)
+    problems += [*cloud_faults, *recipient_faults, *control_faults, *drill_faults]
     if complete:
         databases = [s.map.store for s in stores if isinstance(s.map, DatabaseMap)]
         names = [s.map.store for s in stores]
         problems += cloud_problems(clouds, clouds_document, names, databases)
         if recipients_document.value is not None:
             problems += recipient_problems(recipients, recipients_document, databases)
+        if controls_document.value is not None:
+            mapped = [s.map for s in stores if isinstance(s.map, DatabaseMap)]
+            problems += control_problems(controls, controls_document, names, mapped)
     if policy is not None:
         known = None if cloud_faults else (clouds, clouds_document)
         problems += policy_problems(policy, document, stores if complete else None, known)
-    processors, processor_faults = _read_processors(folder / "processors")
+    processors, processor_faults = read_processors(folder / "processors")
     maps = [s.map for s in stores] if complete else None
     problems += [*processor_faults, *processor_problems(processors, policy, maps)]
-    letters, letterhead, letter_problems = _read_letters(folder / "letters")
+    letters, letterhead, letter_problems = read_letters(folder / "letters")
     problems += letter_problems
-    notices, notice_faults = _read_notices(folder / "notices", policy)
+    notices, notice_faults = read_notices(folder / "notices", policy)
     problems += notice_faults
     if complete and notices.settings is not None:
         settings_document, _ = read_document(
-            folder / "notices" / SETTINGS, _shown(folder / "notices" / SETTINGS)
+            folder / "notices" / SETTINGS, shown_name(folder / "notices" / SETTINGS)
         )
         problems += acceptance_problems(notices.settings, settings_document, [s.map for s in stores])
     if problems or policy is None or calendar is None or letters is None:
@@ -161,7 +153,11 @@ def load_config(folder: Path | None = None) -> Config:
             data_map.model_dump_json(by_alias=True),
             letters.content(),
             *(each.map.model_dump_json() for each in processors),
-            *(part.model_dump_json() for part in (clouds, recipients, drill) if part.model_fields_set),
+            *(
+                part.model_dump_json()
+                for part in (clouds, recipients, controls, drill)
+                if part.model_fields_set
+            ),
             *(notices.settings.model_dump_json() for _ in "1" if notices.settings),
             *(each.digest for each in notices.versions),
         ]
@@ -170,141 +166,20 @@ def load_config(folder: Path | None = None) -> Config:
     documents = {"policy": document, "calendar": calendar_document, "letters": letterhead}
     documents |= {s.map.store: s.document for s in stores}
     documents |= {each.map.processor: each.document for each in processors}
-    mapped = by_name(each.map for each in processors)
-    documents |= {"clouds": clouds_document, "recipients": recipients_document}
-    return Config(
-        policy,
-        calendar,
-        data_map,
-        letters,
-        digest,
-        mapped,
-        documents,
-        clouds=clouds,
-        recipients=recipients,
-        notices=notices,
-        drill=drill,
-    )
+    asked = by_name(each.map for each in processors)
+    documents |= {"clouds": clouds_document, "recipients": recipients_document, "controls": controls_document}
+    documents |= {"drill": drill_document}
+    parts = (clouds, recipients, controls, notices, drill)
+    return Config(policy, calendar, data_map, letters, digest, asked, documents, *parts)
 
 
-def _read_policy(path: Path) -> tuple[Policy | None, Document, list[Problem]]:
-    document, problems = read_document(path, _shown(path))
-    policy, more = _validate(document, Policy) if isinstance(document.value, dict) else (None, [])
-    return policy, document, problems + more
-
-
-def _read_calendar(path: Path) -> tuple[CalendarConfig | None, Document, list[Problem]]:
-    if not path.exists():
-        empty = Document(_shown(path))
-        fix = (
-            "write country, weekend, clocks, regimes and default_regime into it; "
-            "the project's own config/calendar.yaml is an example with comments"
-        )
-        return None, empty, [empty.problem((), "the file does not exist", fix)]
-    document, problems = read_document(path, _shown(path))
-    calendar, more = _validate(document, CalendarConfig) if isinstance(document.value, dict) else (None, [])
-    if calendar is not None:
-        more += calendar_problems(calendar, document)
-    return calendar, document, problems + more
-
-
-def _read_letters(folder: Path) -> tuple[LetterConfig | None, Document, list[Problem]]:
-    document, problems = read_document(folder / HEAD, _shown(folder / HEAD))
-    head, more = _validate(document, Letterhead) if isinstance(document.value, dict) else (None, [])
-    texts, unreadable = read_texts(folder, _shown(folder))
-    letters = LetterConfig(head, texts, _shown(folder)) if head is not None else None
-    return letters, document, problems + more + unreadable
-
-
-def _read_notices(folder: Path, current: Policy | None) -> tuple[Notices, list[Problem]]:
-    """None need exist: a policy that does not change is not announced."""
-    if not folder.is_dir():
-        return Notices(), []
-    shown = _shown(folder)
-    document, problems = read_document(folder / SETTINGS, _shown(folder / SETTINGS))
-    settings, more = _validate(document, NoticeSettings) if isinstance(document.value, dict) else (None, [])
-    shared, unreadable = read_texts(folder, shown)
-    problems += [*more, *unreadable]
-    found: list[PolicyNotice] = []
-    for each in notice_folders(folder):
-        head_document, faults = read_document(each / NOTICE, _shown(each / NOTICE))
-        head, more = (
-            _validate(head_document, NoticeHead) if isinstance(head_document.value, dict) else (None, [])
-        )
-        policy, policy_document, policy_faults = _read_policy(each / POLICY)
-        texts, unreadable = read_texts(each, _shown(each))
-        problems += [*faults, *more, *policy_faults, *unreadable]
-        if head is not None and policy is not None:
-            notice = PolicyNotice(head, policy, texts, _shown(each), head_document)
-            problems += notice_problems(notice, current, policy_document)
-            found.append(notice)
-    problems += succession_problems(found)
-    own = {name: text for name, text in shared.items() if "/" not in name}
-    return Notices(settings, tuple(sorted(found, key=lambda n: n.head.effective)), own), problems
-
-
-def _read_stores(folder: Path) -> tuple[list[MappedStore], list[Problem]]:
-    files = sorted(p for p in folder.glob("*.y*ml") if not p.name.startswith("."))
-    if not files:
-        empty = Document(_shown(folder))
-        return [], [
-            empty.problem((), "the folder holds no data map", "write one YAML file per store into it")
-        ]
-    stores: list[MappedStore] = []
-    problems: list[Problem] = []
-    for path in files:
-        document, found = read_document(path, _shown(path))
-        problems += found
-        if not isinstance(document.value, dict):
-            continue
-        model = _STORE_MODELS.get(str(document.value.get("kind")))
-        if model is None:
-            problems.append(
-                document.problem(("kind",), "says no known kind of store", "write kind: postgres, s3 or gcs")
-            )
-            continue
-        store, more = _validate(document, model)
-        problems += more
-        if store is not None:
-            stores.append(MappedStore(store, document))
-    return stores, problems
-
-
-def _read_processors(folder: Path) -> tuple[list[MappedProcessor], list[Problem]]:
-    """None need exist: a platform may have no processors but its stores."""
-    found: list[MappedProcessor] = []
-    problems: list[Problem] = []
-    for path in sorted(p for p in folder.glob("*.y*ml") if not p.name.startswith(".")):
-        document, faults = read_document(path, _shown(path))
-        mapped, more = _validate(document, ProcessorMap) if isinstance(document.value, dict) else (None, [])
-        problems += [*faults, *more]
-        if mapped is not None:
-            found.append(MappedProcessor(mapped, document))
-    return found, problems
-
-
-def _read_optional(path: Path, model: type[M]) -> tuple[M, Document, list[Problem]]:
-    """Of a file that need not exist: the model of nothing, when it does not or cannot be used."""
-    if not path.exists():
-        return model(), Document(_shown(path)), []
-    document, problems = read_document(path, _shown(path))
-    found, more = _validate(document, model) if isinstance(document.value, dict) else (None, [])
-    return found or model(), document, problems + more
-
-
-def _validate(document: Document, model: type[M]) -> tuple[M | None, list[Problem]]:
-    try:
-        return model.model_validate(document.value), []
-    except ValidationError as error:
-        return None, list(explain(error, document, model))
-
-
-def _shown(path: Path) -> str:
-    """The path as a person would type it: relative to the project or the working directory."""
-    for base in (ROOT, Path.cwd()):
-        if path.absolute().is_relative_to(base):
-            return str(path.absolute().relative_to(base))
-    return str(path)
-
-
-__all__ = ["Config", "ConfigError", "Problem", "config_folder", "load_config", "load_data_map", "load_policy"]
+__all__ = [
+    "ROOT",
+    "Config",
+    "ConfigError",
+    "Problem",
+    "config_folder",
+    "load_config",
+    "load_data_map",
+    "load_policy",
+]

@@ -10,6 +10,7 @@ from google.cloud import storage
 from include.privacy.policy.bucket_map import BucketMap
 from include.privacy.stores.endpoints import require_safe_endpoint
 from include.privacy.stores.gcs_bucket import GcsBucket
+from include.privacy.stores.google_api import Tls13
 from include.privacy.stores.objects.model import BatchLog, BucketError
 from include.privacy.stores.objects.store import ObjectStore
 
@@ -27,7 +28,9 @@ def gcs_client(*, project: str | None = None, endpoint_url: str | None = None) -
     """A client with the machine's credentials (ADC), or without any for a loopback ``endpoint_url``."""
     endpoint = require_safe_endpoint(endpoint_url)
     if endpoint is None:
-        return storage.Client(project=project)
+        client = storage.Client(project=project)
+        cast(Any, client)._http.mount("https://", Tls13())  # P7.1; the library has no setting for it
+        return client
     return storage.Client(
         project=project or "sandbox",
         credentials=cast(Any, AnonymousCredentials)(),  # google-auth ships this constructor untyped

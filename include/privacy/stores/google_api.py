@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import google.auth
@@ -80,10 +80,17 @@ class GoogleApi:
             raise CloudError(f"{host}: {method} was not answered with JSON; check endpoint_url") from None
 
     def pages(
-        self, host: str, path: str, items: str, *, permission: str, size: tuple[str, int]
+        self,
+        host: str,
+        path: str,
+        items: str,
+        *,
+        permission: str,
+        size: tuple[str, int],
+        query: Mapping[str, str] | None = None,
     ) -> Iterator[dict[str, Any]]:
         """The elements of ``items`` over all pages; ``size`` is the parameter for it and its value."""
-        query = {size[0]: str(size[1])}
+        query = {**(query or {}), size[0]: str(size[1])}
         while True:
             page = self.call("GET", host, path, permission=permission, query=query)
             yield from page.get(items) or []
@@ -117,22 +124,23 @@ class GoogleApi:
         return answer
 
 
-class _Tls13(HTTPAdapter):
+class Tls13(HTTPAdapter):
     """P7.1: nothing older than TLS 1.3."""
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        """With a context of our own."""
         context = tls_13()
         super().init_poolmanager(*args, ssl_context=context, **options)
 
 
-def google_api(*, endpoint_url: str | None = None) -> GoogleApi:
+def google_api(*, endpoint_url: str | None = None, scopes: Sequence[str] = (SCOPE,)) -> GoogleApi:
     """With the machine's credentials (ADC), or without any for a loopback ``endpoint_url``."""
     endpoint = require_safe_endpoint(endpoint_url)
     if endpoint is None:
-        credentials, _ = google.auth.default(scopes=[SCOPE])
+        credentials, _ = google.auth.default(scopes=list(scopes))
     else:
         credentials = cast(Any, AnonymousCredentials)()  # google-auth ships this constructor untyped
     # Retrying is ours: requests would raise its own errors in between.
     session = AuthorizedSession(credentials, max_refresh_attempts=1)
-    session.mount("https://", _Tls13())
+    session.mount("https://", Tls13())
     return GoogleApi(session, endpoint.rstrip("/") if endpoint else None)

@@ -8,6 +8,7 @@ import boto3
 from botocore.config import Config
 
 from include.privacy.policy.bucket_map import BucketMap
+from include.privacy.stores.aws import tls_13_only
 from include.privacy.stores.endpoints import require_safe_endpoint
 from include.privacy.stores.objects.model import BatchLog, BucketError
 from include.privacy.stores.objects.store import ObjectStore
@@ -42,7 +43,7 @@ def s3_client(
         aws_secret_access_key=secret_key or None,
         region_name=region,
     )
-    return session.client(
+    client = session.client(
         "s3",
         endpoint_url=require_safe_endpoint(endpoint_url),
         config=Config(
@@ -54,3 +55,4 @@ def s3_client(
             s3={"addressing_style": "path"} if endpoint_url else None,
         ),
     )
+    return tls_13_only(client)

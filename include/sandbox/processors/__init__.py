@@ -19,7 +19,7 @@ SENDGRID = "sendgrid"
 PAYPAL = "paypal"
 PAYPAL_CLIENT = "AZDxjDScFpQtjWTOUtWKbyN_bDt4OgqaF4eYXlewfBP4"
 """The client id of our app at the stand-in; its secret is the key."""
-RDS, GOOGLE_CLOUD = "rds", "google_cloud"
+RDS, GOOGLE_CLOUD, AWS_SECURITY = "rds", "google_cloud", "aws_security"
 MAKERS = {
     SENDGRID: "include.sandbox.processors.sendgrid:SendGrid",
     PAYPAL: "include.sandbox.processors.paypal:PayPal",
@@ -28,6 +28,7 @@ MAKERS = {
     "postmark": "include.sandbox.processors.postmark:Postmark",
     RDS: "include.sandbox.processors.rds:RdsSnapshots",
     GOOGLE_CLOUD: "include.sandbox.processors.google_cloud:GoogleCloud",
+    AWS_SECURITY: "include.sandbox.processors.aws_security:AwsSecurity",
 }
 """Each stand-in by name: ``module:class``, made with the world's folder and the key that it takes."""
 KEY_VARIABLE = "STAND_IN_KEY_"

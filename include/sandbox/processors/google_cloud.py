@@ -1,16 +1,20 @@
-"""A stand-in for Google Cloud: backups of Cloud SQL (Admin API v1), log buckets and sinks (Logging API v2).
+"""A stand-in for Google Cloud: backups of Cloud SQL (Admin API v1), log buckets, sinks and audit entries
+(Logging API v2), keys (Cloud KMS v1), and the directory of a Workspace (Directory API v1).
 
 Modelled on Google's discovery documents. A deletion is an operation that takes time, and an instance works
 at one at a time (409). It checks no token. Settings: ``backup_runs`` and ``backups`` (add; resources as the
 API shows them), ``gone`` (instances that are no more), ``buckets`` and ``sinks`` (replace, by name),
 ``operation_polls`` (calls that pass while an operation runs), ``operation_error`` (the code it ends with),
-``page_size``, ``forget`` (true: all backups stored so far).
+``page_size``, ``audit`` (log → instant of its last entry, ``now``, or null), ``keys`` (name → its
+rotationPeriod, or null), ``people`` (as the directory shows users), ``denied`` (beginnings of paths),
+``forget`` (true: all backups stored so far).
 """
 
 from __future__ import annotations
 
 import re
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +26,11 @@ _OPERATION = re.compile(r"/v1/projects/([^/]+)/operations/([^/]+)")
 _BUCKETS = re.compile(r"/v2/projects/([^/]+)/locations/-/buckets")
 _BUCKET = re.compile(r"/v2/(projects/[^/]+/locations/[^/]+/buckets/[^/]+)")
 _SINKS = re.compile(r"/v2/projects/([^/]+)/sinks")
+_INSTANCE = re.compile(r"/v1/projects/([^/]+)/instances/([^/]+)")
+_ENTRIES = re.compile(r"/v2/entries:list")
+_KEY = re.compile(r"/v1/(projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+)")
+_USERS = re.compile(r"/admin/directory/v1/users")
+_AUDIT = re.compile(r'logName="[^"]*cloudaudit\.googleapis\.com%2F([a-z_]+)"')
 REQUIRED = {"retentionDays": 400, "locked": True, "lifecycleState": "ACTIVE"}
 DEFAULT = {"retentionDays": 30, "lifecycleState": "ACTIVE"}
 _SETTINGS = frozenset(
@@ -34,6 +43,10 @@ _SETTINGS = frozenset(
         "operation_polls",
         "operation_error",
         "page_size",
+        "audit",
+        "keys",
+        "people",
+        "denied",
         "forget",
     }
 )
@@ -51,6 +64,10 @@ class GoogleCloud:
         self._buckets: dict[str, dict[str, Any]] = {"_Required": dict(REQUIRED), "_Default": dict(DEFAULT)}
         self._sinks: dict[str, dict[str, Any]] = {}
         self._polls, self._error, self._page_size = 1, "", 500
+        self._audit: dict[str, str | None] = {"activity": "now", "data_access": "now"}
+        self._keys: dict[str, str | None] = {}
+        self._people: list[dict[str, Any]] = []
+        self._denied: tuple[str, ...] = ()
 
     def configure(self, settings: dict[str, Any]) -> None:
         """See the module's text."""
@@ -71,6 +88,10 @@ class GoogleCloud:
             self._polls = int(settings.get("operation_polls", self._polls))
             self._error = settings.get("operation_error", self._error)
             self._page_size = int(settings.get("page_size", self._page_size))
+            self._audit = settings.get("audit", self._audit)
+            self._keys = settings.get("keys", self._keys)
+            self._people = settings.get("people", self._people)
+            self._denied = tuple(settings.get("denied", self._denied))
 
     def seed(self, people: list[dict[str, Any]]) -> None:
         """Backups and logs are nobody's in particular."""
@@ -90,6 +111,8 @@ class GoogleCloud:
         """One call of either API."""
         with self._lock:
             self._pass_time()
+            if self._denied and request.path.startswith(self._denied):
+                return self.refusal(403)
             for pattern, handler in (
                 (_RUN, self._run),
                 (_BACKUP, self._backup),
@@ -97,6 +120,10 @@ class GoogleCloud:
                 (_BUCKETS, self._list_buckets),
                 (_BUCKET, self._bucket),
                 (_SINKS, self._list_sinks),
+                (_INSTANCE, self._instance),
+                (_ENTRIES, self._entries),
+                (_KEY, self._key),
+                (_USERS, self._users),
             ):
                 found = pattern.fullmatch(request.path)
                 if found:
@@ -170,6 +197,28 @@ class GoogleCloud:
         sinks = [{"name": "_Default", "destination": own}]
         sinks += [{"name": name, **settings} for name, settings in self._sinks.items()]
         return self._page(request, "sinks", sinks, "pageSize")
+
+    def _instance(self, request: Request, project: str, name: str) -> Response:
+        if name in self._gone:
+            return self.refusal(404)
+        return Response.of_json({"kind": "sql#instance", "name": name, "state": "RUNNABLE"})
+
+    def _entries(self, request: Request) -> Response:
+        named = _AUDIT.fullmatch(str(request.json().get("filter", "")))
+        last = self._audit.get(named[1]) if named else None
+        last = datetime.now(UTC).isoformat() if last == "now" else last
+        return Response.of_json({"entries": [{"timestamp": last}]} if last else {})
+
+    def _key(self, request: Request, name: str) -> Response:
+        if name not in self._keys:
+            return self.refusal(404)
+        period = self._keys[name]
+        return Response.of_json({"name": name, **({"rotationPeriod": period} if period else {})})
+
+    def _users(self, request: Request) -> Response:
+        if not request.query.get("customer"):
+            return self.refusal(400)
+        return self._page(request, "users", self._people, "maxResults")
 
     def _name(self, project: str, name: str) -> str:
         location, _, bucket = name.rpartition("/")

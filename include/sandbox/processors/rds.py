@@ -3,8 +3,8 @@
 It tells automated snapshots from manual ones and refuses to delete them, keeps the original's time for a
 copy of an instance's snapshot and not for one of a cluster's, and lists AWS Backup's only when asked for
 them. It checks no signature. Settings: ``snapshots`` (adds or replaces; fields of :class:`Stored`),
-``share`` ({id: [accounts]}), ``page_size``,
-``forget`` (true: everything stored so far).
+``share`` ({id: [accounts]}), ``page_size``, ``unencrypted`` (names of servers and snapshots whose storage is
+not encrypted), ``forget`` (true: everything stored so far). Its servers are those that snapshots are of.
 """
 
 from __future__ import annotations
@@ -53,20 +53,23 @@ class RdsSnapshots:
         self._lock = threading.Lock()
         self._stored: dict[str, Stored] = {}
         self._page_size = 100
+        self._unencrypted: set[str] = set()
 
     def configure(self, settings: dict[str, Any]) -> None:
-        """``snapshots``, ``share``, ``page_size`` and ``forget``."""
-        if unknown := settings.keys() - {"snapshots", "share", "page_size", "forget"}:
+        """See the module's text."""
+        if unknown := settings.keys() - {"snapshots", "share", "page_size", "unencrypted", "forget"}:
             raise ValueError(f"no such settings: {', '.join(sorted(unknown))}")
         with self._lock:
             if settings.get("forget"):
                 self._stored.clear()
+                self._unencrypted.clear()
             for given in settings.get("snapshots", ()):
                 stored = Stored(**given)
                 self._stored[stored.id] = stored
             for name, accounts in settings.get("share", {}).items():
                 self._stored[name].shared = list(accounts)
             self._page_size = int(settings.get("page_size", self._page_size))
+            self._unencrypted = set(settings.get("unencrypted", self._unencrypted))
 
     def seed(self, people: list[dict[str, Any]]) -> None:
         """Snapshots are nobody's in particular."""
@@ -88,6 +91,8 @@ class RdsSnapshots:
         word = "Cluster" if "DBCluster" in action else ""
         with self._lock:
             match action.replace("DBCluster", "DB"):
+                case "DescribeDBInstances" | "DescribeDBs":
+                    return self._servers(action, "Cluster" if action == "DescribeDBClusters" else "")
                 case "DescribeDBSnapshots":
                     return self._list(action, word, given)
                 case "DescribeDBSnapshotAttributes":
@@ -106,7 +111,7 @@ class RdsSnapshots:
         start = int(given.get("Marker") or 0)
         end = start + self._page_size
         element = f"DB{word}Snapshot"
-        members = "".join(f"<{element}>{_snapshot(s)}</{element}>" for s in found[start:end])
+        members = "".join(f"<{element}>{self._shown(s)}</{element}>" for s in found[start:end])
         more = f"<Marker>{end}</Marker>" if end < len(found) else ""
         return _result(action, f"{more}<{element}s>{members}</{element}s>")
 
@@ -132,7 +137,24 @@ class RdsSnapshots:
             return _error(400, _WRONG_STATE[word], f"cannot delete a snapshot that is {stored.type}")
         del self._stored[stored.id]
         stored.status = "deleted"
-        return _result(action, f"<DB{word}Snapshot>{_snapshot(stored)}</DB{word}Snapshot>")
+        return _result(action, f"<DB{word}Snapshot>{self._shown(stored)}</DB{word}Snapshot>")
+
+    def _servers(self, action: str, word: str) -> Response:
+        kind = word or "Instance"
+        names = sorted({s.source for s in self._stored.values() if s.word == word})
+        members = "".join(
+            f"<DB{kind}><DB{kind}Identifier>{escape(name)}</DB{kind}Identifier>"
+            f"<StorageEncrypted>{self._encrypted(name)}</StorageEncrypted></DB{kind}>"
+            for name in names
+        )
+        return _result(action, f"<DB{kind}s>{members}</DB{kind}s>")
+
+    def _shown(self, stored: Stored) -> str:
+        element = "StorageEncrypted" if stored.cluster else "Encrypted"
+        return f"{_snapshot(stored)}<{element}>{self._encrypted(stored.id)}</{element}>"
+
+    def _encrypted(self, name: str) -> str:
+        return "false" if name in self._unencrypted else "true"
 
     def _find(self, word: str, given: dict[str, str]) -> Stored | None:
         stored = self._stored.get(given.get(f"DB{word}SnapshotIdentifier", ""))

@@ -49,6 +49,14 @@ def count(joins: Joins, step: Step, plan_id: UUID) -> sql.Composed:
     )
 
 
+def rows(joins: Joins, step: Step, plan_id: UUID) -> sql.Composed:
+    """The addresses of the rows that the step matches; one may come twice."""
+    join = _cohort(joins, step, plan_id)
+    return sql.SQL("SELECT t0.tableoid, t0.ctid FROM {table} t0{rest} WHERE {where}").format(
+        table=joins.table(step.table), rest=_also(", ", join.relations), where=_joined_slice(join, step)
+    )
+
+
 def delete(joins: Joins, step: Step, plan_id: UUID, *, bounded: bool = False) -> sql.Composed:
     """Deletes the rows of the slice; ``bounded``: at most ``row_limit`` of them."""
     if bounded:

@@ -24,6 +24,7 @@ from include.privacy.policy.purpose_views import purpose_views as views_of
 from include.privacy.stores.overdue import Overdue
 from include.privacy.stores.postgres import (
     contact,
+    dry_counts,
     exceptions,
     executor,
     export,
@@ -120,6 +121,14 @@ class PostgresStore:
             return executor.Execution(
                 connection, joins, live, plan, gate, shard, dry_run, held_back, progress
             ).run()
+
+    def count_removals(
+        self, plan: Plan, cohort: Cohort, gate: HoldGate, *, held_back: frozenset[str] = frozenset()
+    ) -> tuple[dict[str, int], frozenset[str]]:
+        """See :func:`dry_counts.removals`."""
+        with self._open() as (connection, live, joins):
+            self._reload(connection, plan, cohort)
+            return dry_counts.removals(connection, joins, live, plan, gate, held_back)
 
     def probe(
         self, plan: Plan, cohort: Cohort | None, *, held_back: frozenset[str] = frozenset()
