@@ -21,8 +21,8 @@ Right = str
 
 @dataclass(frozen=True)
 class Planted:
-    """The synthetic person. ``markers``: by store or processor, words that only their data there have, and that
-    an access archive must show. ``corrections``: fields of the data map and the values they shall get.
+    """The synthetic person. ``markers``: by store or processor, words that only their data there have,
+    and that an access archive must show. ``corrections``: fields of the data map and the values they shall get.
     ``memo``: whatever the planter needs to find the person again (JSON).
     """
 
@@ -55,7 +55,7 @@ class Planter(Protocol):
         """What the outbox has for the request: body by kind."""
 
     def values(self, planted: Planted, name: str) -> Mapping[str, Sequence[str]]:
-        """What each store and processor says now for a field of ``corrections``; without those that lack it."""
+        """What each store and processor says now for a field of ``corrections``; only those that have it."""
 
     def residue(self, planted: Planted) -> Mapping[str, int]:
         """How many rows or objects of the person each store and processor holds; 0 where there is none."""
@@ -64,7 +64,7 @@ class Planter(Protocol):
         """When the backup was captured that has the person in it; ``None``: there is none yet."""
 
     def restore(self, planted: Planted, captured_at: datetime) -> Mapping[str, str] | None:
-        """Restore that backup into closed databases: connection by store. ``None``: it cannot be done here."""
+        """Restore that backup into closed databases: connection by store. ``None``: no way to do it here."""
 
     def residue_in(self, planted: Planted, restored: Mapping[str, str]) -> Mapping[str, int]:
         """As :meth:`residue`, in restored databases."""

@@ -15,7 +15,7 @@ from include.privacy.steps.runs import read_run
 from include.privacy.steps.work import erasure_stores
 
 KIND = "drill_replay"
-"""Kind of the ledger's run: a real replay must never go on with the plans of a drill, nor a drill with its."""
+"""Kind of the ledger's run: a real replay must never go on with a drill's plans, nor a drill with its."""
 
 
 def replay(ledger_run: str, drill_id: UUID, restored: Mapping[str, str], captured_at: datetime) -> None:

@@ -67,7 +67,7 @@ def move_drill(
     planted: Mapping[str, Any] | None = None,
     failure: str | None = None,
 ) -> DrillRow:
-    """Move a drill that is still in the state ``seen``; otherwise another run has moved it, and nothing is done.
+    """Move a drill that is still in the state ``seen``; if another run has moved it, nothing is done.
 
     ``facts`` go into the evidence of this step, ``notes`` stay with the drill until it ends, ``planted`` is
     sealed. Ending it destroys its key.

@@ -8,6 +8,7 @@ The key ``""`` lists the states in which a row may begin.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 
 from include.privacy.ledger.errors import IllegalTransition
 
@@ -121,7 +122,7 @@ _DRILL = (
 )
 DRILL: Mapping[str, frozenset[str]] = {
     "": frozenset({"planting"}),
-    **{start: frozenset({end, "clearing"}) for start, end in zip(_DRILL, _DRILL[1:], strict=False)},
+    **{start: frozenset({end, "clearing"}) for start, end in pairwise(_DRILL)},
     "clearing": frozenset({"failed"}),
 }
 """A drill goes one way. One that failed anywhere takes away what it planted before it ends."""

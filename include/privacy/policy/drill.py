@@ -1,4 +1,4 @@
-"""Model of ``config/drill.yaml``: who plants the synthetic person, how often, and how long a step may take."""
+"""Model of ``config/drill.yaml``: who plants the synthetic person, how often, how long a step may take."""
 
 from __future__ import annotations
 
@@ -10,6 +10,17 @@ from pydantic import Field
 from include.privacy.policy.map_model import MapModel
 
 Hours = Annotated[int, Field(ge=1, le=24 * 30)]
+
+
+_LIMITS = {
+    "corrected": "backup",
+    "asked_erasure": "erasure",
+    "clearing": "erasure",
+    "erased": "restore",
+    "restored": "restore",
+    "replayed": "restore",
+}
+"""State of a drill → which of the hours bounds it; ``answer`` bounds all others."""
 
 
 class DrillHours(MapModel):
@@ -25,8 +36,8 @@ class DrillHours(MapModel):
 
 
 class DrillSettings(MapModel):
-    """``planter``: ``module:Class`` of a :class:`include.privacy.drill.planter.Planter`; without one the drill
-    is off.
+    """``planter``: ``module:Class`` of an :class:`include.privacy.drill.planter.Planter`; without one the
+    drill is off.
     """
 
     planter: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")] | None = None
@@ -37,3 +48,7 @@ class DrillSettings(MapModel):
     def every(self) -> timedelta:
         """From the beginning of one drill to that of the next."""
         return timedelta(days=self.every_days)
+
+    def waits(self, state: str) -> timedelta:
+        """How long a drill may stay in a state."""
+        return timedelta(hours=getattr(self.hours, _LIMITS.get(state, "answer")))

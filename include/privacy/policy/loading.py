@@ -153,11 +153,7 @@ def load_config(folder: Path | None = None, *, policy_text: str | None = None) -
             data_map.model_dump_json(by_alias=True),
             letters.content(),
             *(each.map.model_dump_json() for each in processors),
-            *(
-                part.model_dump_json()
-                for part in (clouds, recipients, controls, drill)
-                if part.model_fields_set
-            ),
+            *(p.model_dump_json() for p in (clouds, recipients, controls, drill) if p.model_fields_set),
             *(notices.settings.model_dump_json() for _ in "1" if notices.settings),
             *(each.digest for each in notices.versions),
         ]
