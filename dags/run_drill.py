@@ -13,8 +13,8 @@ does not tell PayPal of anybody, where a member of staff would have to answer ev
 restored copy to the platform.
 
 ## Triggers
-Every 30 minutes; by hand. Each run takes the steps that can be taken and ends; nothing waits. A drill begins a
-week after the last one began, one at a time.
+Every 30 minutes; by hand. Each run takes the steps that can be taken and ends; nothing waits. A drill begins
+a week after the last one began, one at a time.
 
 ## Parameters
 `as_of` takes the steps at another instant.

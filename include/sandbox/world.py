@@ -162,8 +162,11 @@ class World:
             for name, value in {
                 "accounts_db": self._database("accounts", postgres.DAG_ROLE),
                 "practice_db": self._database("practice", postgres.DAG_ROLE),
+                "drill_accounts_db": self._database("accounts_drill", postgres.DAG_ROLE),
+                "drill_practice_db": self._database("practice_drill", postgres.DAG_ROLE),
                 "privacy_ledger": self._database("ledger", postgres.DAG_ROLE),
                 "privacy_ledger_owner": self._database("ledger", "ledger_owner"),
+                "airflow_metadata": self._database("airflow", "airflow"),
                 "user_content_s3": self._aws(),
                 "privacy_archives": self._aws(kms_key_id=objects.ARCHIVE_KEY),
                 "backups_s3": self._aws(),

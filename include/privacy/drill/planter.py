@@ -22,8 +22,8 @@ Right = str
 @dataclass(frozen=True)
 class Planted:
     """The synthetic person. ``markers``: by store or processor, words that only their data there have,
-    and that an access archive must show. ``corrections``: fields of the data map and the values they shall get.
-    ``memo``: whatever the planter needs to find the person again (JSON).
+    and that an access archive must show. ``corrections``: fields of the data map and the values they shall
+    get. ``memo``: whatever the planter needs to find the person again (JSON).
     """
 
     account: str = field(repr=False)

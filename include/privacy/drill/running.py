@@ -1,4 +1,4 @@
-"""One run of the drill: goes on from where the last one stopped, for as long as nothing has to be waited for."""
+"""One run of the drill: goes on from where the last one stopped, until something has to be waited for."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def rehearse(ledger_run: str) -> dict[str, Any]:
 
 
 def report(ledger_run: str) -> dict[str, Any]:
-    """End the run; raises :class:`DrillFailedError` when a drill failed in it, or ended with something left."""
+    """End the run; raises :class:`DrillFailedError` when a drill failed in it, or left something behind."""
     from include.privacy.ledger.drills import EVIDENCE
 
     ledger, run = runtime().ledger(), read_run(ledger_run)
@@ -59,7 +59,7 @@ def report(ledger_run: str) -> dict[str, Any]:
     }
     if not on:
         summary["off"] = "no planter in config/drill.yaml: nothing is rehearsed"
-        log.warning("the drill is off: config/drill.yaml names no planter; docs/OPERATIONS.md says how to write one")
+        log.warning("the drill is off: config/drill.yaml names no planter")
     ledger.close_run(UUID(ledger_run), summary)
     log.info("drill: %s", summary)
     red = list(summary["failed"])

@@ -244,7 +244,7 @@ def ask(now: Moment, right: str, details: Mapping[str, Any]) -> None:
 
 
 def answered(now: Moment, right: str, kind: str) -> Mapping[str, Any] | None:
-    """The answer, once it is there; raises when it is another one, or came without proof of identity (P6.7)."""
+    """The answer, once it is there; raises when it is another one, or came without proof of identity."""
     row = now.request(right)
     if row is None:
         return None

@@ -15,7 +15,7 @@ from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.orm import Session
 
 from include.privacy.ledger.evidence import append_evidence
-from include.privacy.ledger.keys import DataKey, open_key
+from include.privacy.ledger.keys import DataKey, destroy_key, open_key
 from include.privacy.ledger.models import SealingKey
 from include.privacy.ledger.notice_campaigns import PROMISE
 from include.privacy.ledger.notice_models import NoticeCampaign, NoticeDelivery
@@ -119,6 +119,33 @@ def forget_hearers(session: Session, sealer: Sealer, keys: Iterable[str]) -> int
             _shrink(session, campaign_id, sum(not joined for (joined,) in found))
     if gone:
         append_evidence(session, "notice_audience_forgotten", {"rows": gone})
+    return gone
+
+
+def purge_hearers(session: Session, before: datetime) -> int:
+    """Forget who heard of versions that applied, or were given up, before that instant; returns how many.
+
+    The campaign stays with its counts and dates; who decided it is forgotten too.
+    """
+    ended = session.scalars(
+        select(NoticeCampaign)
+        .where(
+            NoticeCampaign.state.in_(("in_force", "superseded", "rejected")),
+            NoticeCampaign.effective_at <= before,
+        )
+        .with_for_update()
+    ).all()
+    gone = 0
+    for campaign in ended:
+        rows = session.execute(
+            delete(NoticeDelivery)
+            .where(NoticeDelivery.campaign_id == campaign.id)
+            .returning(NoticeDelivery.token),
+            execution_options={"synchronize_session": False},
+        ).all()
+        gone += len(rows)
+        key_id, campaign.key_id, campaign.decided_by_sealed = campaign.key_id, None, None
+        destroy_key(session, key_id)
     return gone
 
 

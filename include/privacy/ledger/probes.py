@@ -85,7 +85,7 @@ def record_probe(session: Session, plan_id: UUID, result: ProbeResult, as_of: da
     if probe is None:
         probe = Probe(id=uuid4(), plan_id=plan_id, due_at=as_of, done_at=as_of)
         session.add(probe)
-    elif probe.body == body:
+    elif probe.body == body and record.state != "executed":
         return
     probe.clean, probe.body = result.clean, dict(body)
     probe.done_at = as_of if result.clean or probe.done_at is not None else None

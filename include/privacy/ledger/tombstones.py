@@ -15,6 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from include.privacy.ledger.evidence import append_evidence
+from include.privacy.ledger.journal_rows import JournalEntry
 from include.privacy.ledger.keys import DataKey, create_key, destroy_key, open_key
 from include.privacy.ledger.locks import lock_for
 from include.privacy.ledger.models import SealingKey, Tombstone, TombstoneEpoch
@@ -30,7 +31,8 @@ _INSERT = text("""
     FROM unnest(CAST(:kinds AS text[]), CAST(:marks AS bytea[])) AS new (kind, mark)
     ORDER BY kind, mark
     ON CONFLICT (epoch, kind, mark) DO UPDATE
-        SET expires_at = greatest(tombstone.expires_at, excluded.expires_at)
+        SET expires_at = greatest(tombstone.expires_at, excluded.expires_at),
+            erased_at = greatest(tombstone.erased_at, excluded.erased_at)
 """)
 
 
@@ -49,7 +51,7 @@ def write_tombstones(
         )
     epoch = expires_at.astimezone(UTC).date().replace(day=1)
     lock_for(session, "tombstone_epoch", epoch)
-    key = _epoch_key(session, sealer, epoch, expires_at)
+    key = epoch_key(session, sealer, epoch, expires_at)
     total = 0
     for page in _pages(cohort.members()):
         marks = sorted({(kind, _mark(key, kind, value)) for m in page for kind, value in _identifiers(m)})
@@ -71,24 +73,38 @@ def write_tombstones(
 
 def match_tombstones(session: Session, sealer: Sealer, kind: str, values: Iterable[str]) -> set[str]:
     """Those of ``values`` that belonged to erased people."""
-    keys = _living_keys(session, sealer)
-    found: set[str] = set()
+    return set(erasures_of(session, sealer, kind, values))
+
+
+def erasures_of(session: Session, sealer: Sealer, kind: str, values: Iterable[str]) -> dict[str, datetime]:
+    """Those of ``values`` that belonged to erased people, with the latest erasure of each."""
+    keys = living_keys(session, sealer)
+    found: dict[str, datetime] = {}
     stream = iter(values)
     while batch := list(islice(stream, _BATCH)):
         for epoch, key in keys:
-            by_mark = {_mark(key, kind, value): value for value in batch}
-            hits = session.scalars(
-                select(Tombstone.mark).where(
+            by_mark: dict[bytes, list[str]] = {}
+            for value in batch:
+                by_mark.setdefault(_mark(key, kind, value), []).append(value)
+            hits = session.execute(
+                select(Tombstone.mark, Tombstone.erased_at).where(
                     Tombstone.epoch == epoch, Tombstone.kind == kind, Tombstone.mark.in_(by_mark)
                 )
             ).all()
-            wanted = {_plain(kind, by_mark[bytes(mark)]) for mark in hits}
-            found.update(value for value in batch if _plain(kind, value) in wanted)
+            for mark, erased_at in hits:
+                for value in by_mark[bytes(mark)]:
+                    found[value] = max(erased_at, found.get(value, erased_at))
     return found
 
 
 def expire_tombstones(session: Session, as_of: datetime) -> int:
-    """Delete what has expired, and the keys of epochs that are empty; returns how many marks went."""
+    """Delete what has expired, journal included, and the keys of epochs that are empty.
+
+    Returns how many marks went.
+    """
+    noted = session.scalars(
+        delete(JournalEntry).where(JournalEntry.expires_at <= as_of).returning(JournalEntry.mark)
+    ).all()
     expired = session.scalars(
         delete(Tombstone).where(Tombstone.expires_at <= as_of).returning(Tombstone.epoch)
     ).all()
@@ -98,6 +114,7 @@ def expire_tombstones(session: Session, as_of: datetime) -> int:
     ).all():
         lock_for(session, "tombstone_epoch", epoch)
         left = session.scalar(select(func.count()).where(Tombstone.epoch == epoch))
+        left = left or session.scalar(select(func.count()).where(JournalEntry.epoch == epoch))
         row = session.get(TombstoneEpoch, epoch, populate_existing=True)
         if row is None or left or row.expires_at > as_of:
             continue
@@ -105,12 +122,14 @@ def expire_tombstones(session: Session, as_of: datetime) -> int:
         session.delete(row)
         destroy_key(session, key_id)
         keys += 1
-    if expired or keys:
-        append_evidence(session, "tombstones_expired", {"marks": len(expired), "keys": keys, "as_of": as_of})
+    if expired or noted or keys:
+        counts = {"marks": len(expired), "journal": len(noted), "keys": keys, "as_of": as_of}
+        append_evidence(session, "tombstones_expired", counts)
     return len(expired)
 
 
-def _epoch_key(session: Session, sealer: Sealer, epoch: date, expires_at: datetime) -> DataKey:
+def epoch_key(session: Session, sealer: Sealer, epoch: date, expires_at: datetime) -> DataKey:
+    """The key of an epoch, made at first use; call it under the epoch's lock."""
     row = session.get(TombstoneEpoch, epoch)
     if row is not None:
         row.expires_at = max(row.expires_at, expires_at)
@@ -121,7 +140,8 @@ def _epoch_key(session: Session, sealer: Sealer, epoch: date, expires_at: dateti
     return key
 
 
-def _living_keys(session: Session, sealer: Sealer) -> Sequence[tuple[date, DataKey]]:
+def living_keys(session: Session, sealer: Sealer) -> Sequence[tuple[date, DataKey]]:
+    """The keys of all epochs that have not expired."""
     query = select(TombstoneEpoch.epoch, SealingKey.id, SealingKey.wrapped).join(
         SealingKey, SealingKey.id == TombstoneEpoch.key_id
     )

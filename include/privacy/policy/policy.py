@@ -205,11 +205,24 @@ class TransmissionHost(PolicyModel):
     loopback: bool = False
 
 
+class OwnRetention(PolicyModel):
+    """How long this project keeps what it needs for its own work, in days.
+
+    ``airflow_days``: runs, logs and events in Airflow's metadata, and its log files. ``quarantine_days``: bad
+    input from outside. ``token_days``: one-time tokens after their end, wrong guesses, delivered callbacks.
+    """
+
+    airflow_days: Annotated[int, Field(ge=14, le=400)] = 90
+    quarantine_days: Annotated[int, Field(ge=7, le=400)] = 90
+    token_days: Annotated[int, Field(ge=1, le=90)] = 30
+
+
 class Policy(PolicyModel):
     """One version of the privacy policy as enforceable rules.
 
     ``probe_again_after_days``: when what was erased is looked for a second time.
-    ``request_records_days``: how long the ledger keeps the record of a closed request.
+    ``request_records_days``: how long the ledger keeps the record of a closed request; ``own_retention``:
+    the shorter periods of what else is ours.
     ``information`` goes into every access archive, and of ``recipients`` those who got this person's data.
     ``transmission_hosts``: where else a portability
     archive may be sent; nowhere, unless listed. ``sampling``: how the data map's audit looks at contents.
@@ -225,6 +238,7 @@ class Policy(PolicyModel):
     opendsr: OpenDsr = OpenDsr()
     probe_again_after_days: Annotated[int, Field(gt=0)] = 3
     request_records_days: Annotated[int, Field(gt=0)] = 1096
+    own_retention: OwnRetention = OwnRetention()
     information: Information | None = None
     recipients: tuple[Recipient, ...] = ()
     transmission_hosts: tuple[TransmissionHost, ...] = ()

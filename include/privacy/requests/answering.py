@@ -48,7 +48,7 @@ def finish(
         return LETTER_FOLLOWS
     # The person knows now (Art. 18(3) GDPR). Before the closing, so that a crash in between repeats it.
     if request.right in RESTRICTED_MEANWHILE and request.subject_key is not None and not account_gone:
-        restricting.lift([request.subject_key])
+        restricting.lift([request.subject_key], as_of)
     runtime().ledger().close_request(
         request.id, state, residual_until, body if record is None else record, as_of, reason=reason
     )

@@ -13,6 +13,7 @@ from include.privacy.requests import claimed, notifying, rectifying, restricting
 from include.privacy.requests.answering import finish, refuse
 from include.privacy.requests.events import add_event
 from include.privacy.runtime import runtime
+from include.privacy.steps import journal
 from include.privacy.steps.runs import FindingError, read_run
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ def close(request: RequestRow, as_of: datetime) -> str:
     if missing := {p.store for p in plan.places if p.rectify.field in done} - stores:
         log.error("request %s: not corrected yet in %s", request.id, ", ".join(sorted(missing)))
         return "open"
+    _note_in_journal(request, done, as_of)
     if waiting := notifying.open_recipients(request.id):
         why = f"waits for {', '.join(waiting)}"
         runtime().ledger().transition_all([request.id], "awaiting_recipients", why)
@@ -104,9 +106,23 @@ def _answer_and_hold(
     """The person is answered, but what was replaced may be evidence in a matter: kept until the release."""
     telling.answer(request, "completed", body)
     telling.tell(request, "corrected", facts, as_of)
-    restricting.lift([str(request.subject_key)])
+    restricting.lift([str(request.subject_key)], as_of)
     runtime().ledger().transition(request.id, "on_hold", "a legal hold keeps the replaced values")
     return "on_hold"
+
+
+def _note_in_journal(request: RequestRow, done: list[str], as_of: datetime) -> None:
+    """Every store says the new values; a backup from before does not."""
+    if done and request.subject_key is not None:
+        details = request.details or {}
+        values = rectifying.plan_of(request).values
+        journal.note_correction(
+            request.subject_key,
+            {name: values[name] for name in done},
+            details.get("replaced", {}),
+            details.get("identifiers", {}),
+            as_of,
+        )
 
 
 def _title(name: str) -> str:

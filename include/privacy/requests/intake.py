@@ -85,7 +85,7 @@ def _handle(row: InboxRow, as_of: datetime) -> str:
             return "verified"
         state = ledger.withdraw_request(external_id, as_of)
         if state == "withdrawn" and known.right == "erasure" and known.subject_key is not None:
-            restricting.lift([known.subject_key])
+            restricting.lift([known.subject_key], as_of)
         log.info("withdrawal: the request is %s", state)
         return "withdrawn"
     except MalformedRequestError as error:

@@ -16,7 +16,7 @@ from include.privacy.requests import claimed, decisions, notifying, telling
 from include.privacy.requests.answering import finish, refuse
 from include.privacy.requests.decisions import Reasons
 from include.privacy.runtime import runtime
-from include.privacy.steps import recipients
+from include.privacy.steps import journal, recipients
 from include.privacy.steps.freezing import members
 from include.privacy.steps.runs import FindingError, read_run
 
@@ -89,9 +89,14 @@ def restrict(ledger_run: str, store: str, request_ids: list[str]) -> dict[str, i
     database = runtime().database(store)
     for purposes, keys in stopped.items():
         database.restrict(keys, purposes, "objection", run.as_of)
+        journal.note_restrictions(keys, purposes, "objection", run.as_of)
     for purposes, keys in restricted.items():
         database.restrict(keys, purposes, "restriction", run.as_of)
-    lifted = sum(database.lift(keys, purposes, "restriction") for purposes, keys in over.items())
+        journal.note_restrictions(keys, purposes, "restriction", run.as_of)
+    lifted = 0
+    for purposes, keys in over.items():
+        lifted += database.lift(keys, purposes, "restriction")
+        journal.note_restrictions(keys, purposes, "restriction", run.as_of, active=False)
     log.info("store %s: %d people stopped, %d restricted", store, _people(stopped), _people(restricted))
     return {"stopped": _people(stopped), "restricted": _people(restricted), "lifted": lifted}
 
@@ -194,6 +199,7 @@ def _suppress(request: RequestRow, stopped: Iterable[str], as_of: datetime) -> N
     marks = {contact_mark(key, "email", address) for address in member.identifiers.get("email", ())}
     for purpose in marketing:
         runtime().root().suppress(marks, purpose, as_of)
+        journal.note_suppressions(marks, purpose, as_of)
 
 
 def _have_weighed(request: RequestRow, effects: Effects, as_of: datetime) -> str:

@@ -8,6 +8,7 @@ from datetime import datetime
 from include.privacy.policy.data_map import DatabaseMap
 from include.privacy.policy.objection import GENERAL, RESTRICTIONS
 from include.privacy.runtime import runtime
+from include.privacy.steps import journal
 
 
 def restrict(keys: Iterable[str], as_of: datetime) -> None:
@@ -15,13 +16,15 @@ def restrict(keys: Iterable[str], as_of: datetime) -> None:
     wanted = list(keys)
     for store in _stores() if wanted else ():
         runtime().database(store).restrict(wanted, [GENERAL], "restriction", as_of)
+    journal.note_restrictions(wanted, [GENERAL], "restriction", as_of)
 
 
-def lift(keys: Iterable[str]) -> None:
+def lift(keys: Iterable[str], as_of: datetime) -> None:
     """Open them again; objections, and restrictions for single purposes, stay in force."""
     wanted = list(keys)
     for store in _stores() if wanted else ():
         runtime().database(store).lift(wanted, [GENERAL], "restriction")
+    journal.note_restrictions(wanted, [GENERAL], "restriction", as_of, active=False)
 
 
 def _stores() -> list[str]:

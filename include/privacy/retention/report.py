@@ -31,11 +31,7 @@ def report_databases(
     cleared: list[Item] | None = None,
     concluded: dict[str, int] | None = None,
 ) -> dict[str, Any]:
-    """Report the subject and record-age rules, and tidy the ledger's own expired records."""
-    run = read_run(ledger_run)
-    if not run.dry_run:
-        runtime().ledger().expire_tombstones(run.as_of)
-        runtime().ledger().purge_records(run.as_of, runtime().config().policy.request_records_days)
+    """Report the subject and record-age rules."""
     results = {"mark_deleted": marked, "freeze_cohorts": items, "guard": cleared, "conclude": concluded}
     return _report(ledger_run, (SubjectLifecycleRule, RecordAgeRule), results, [])
 

@@ -23,7 +23,7 @@ def residual_until(erased_at: datetime) -> datetime | None:
     """
     latest: datetime | None = None
     for rule in runtime().config().policy.rules:
-        if not isinstance(rule, ObjectAgeRule | SnapshotAgeRule) or _holds_invoices(rule):
+        if not isinstance(rule, ObjectAgeRule | SnapshotAgeRule) or holds_invoices(rule):
             continue
         newest = _newest_capture(rule, erased_at)
         if newest is not None:
@@ -33,12 +33,16 @@ def residual_until(erased_at: datetime) -> datetime | None:
 
 
 def write_tombstones(cohort: Cohort, erased_at: datetime, until: datetime | None) -> None:
-    """Keyed hashes by which a restored backup can be replayed; they expire with the last backup."""
+    """Keyed hashes by which a restored backup can be replayed; they expire with the last backup.
+
+    What the replay journal knows of these people goes: nothing of theirs is to be applied again.
+    """
     if until is not None and cohort.size:
         runtime().ledger().write_tombstones(cohort, until, erased_at)
+    runtime().ledger().forget_people(member.key for member in cohort.members())
 
 
-def _holds_invoices(rule: ObjectAgeRule | SnapshotAgeRule) -> bool:
+def holds_invoices(rule: ObjectAgeRule | SnapshotAgeRule) -> bool:
     """Invoices are kept on a ground of their own, and nothing is restored from them."""
     if isinstance(rule, SnapshotAgeRule):
         return False

@@ -41,9 +41,13 @@ def dump(dsn: str, database: str, folder: Path, binaries: Path, *, exclude: tupl
     return Dump(database, path, hashlib.sha256(data).hexdigest(), len(data), exclude, version.stdout.strip())
 
 
-def restore(archive: Path, dsn: str, binaries: Path) -> None:
-    """Restore an archive into an empty database; any error of pg_restore raises ``RuntimeError``."""
-    _run(binaries / "pg_restore", dsn, "--no-owner", "--exit-on-error", str(archive))
+def restore(archive: Path, dsn: str, binaries: Path, *, owners: bool = False) -> None:
+    """Restore an archive into an empty database; any error of pg_restore raises ``RuntimeError``.
+
+    ``owners``: everything belongs to whom it belonged, as a real restore wants it; needs a superuser.
+    """
+    options = [] if owners else ["--no-owner"]
+    _run(binaries / "pg_restore", dsn, *options, "--exit-on-error", str(archive))
 
 
 def _run(program: Path, dsn: str, *arguments: str) -> None:

@@ -180,3 +180,20 @@ REST: tuple[str, ...] = (
     WHERE p.marker IS NOT NULL OR p.i %% 60 = 31
     """,
 )
+
+# What others give and get in a crowd, for somebody who is added alone: from themselves to themselves.
+ALONE: tuple[str, ...] = (
+    """
+    INSERT INTO mentor_reviews (id, learner_id, mentor_id, mentor_name, rating, review, created_at)
+    SELECT p.i + 1, p.id, p.id, p.name, 3, 'Works well; ' || p.name || ' (' || p.marker || ')', p.until
+    FROM people p
+    """,
+    """
+    INSERT INTO comment_reactions (comment_id, learner_id, emoji)
+    SELECT p.i + 1, p.id, 'thumbs up' FROM people p
+    """,
+    """
+    INSERT INTO invitations (id, inviter_id, invitee_email, message, sent_at)
+    SELECT p.i + 1, p.id, p.email, 'Join me, your ' || p.name || ' ' || p.marker, p.since FROM people p
+    """,
+)
