@@ -51,8 +51,8 @@ def run_drill():
     run = task(runs.open_run)(running.KIND)
     advanced = task(running.advance)(run)
     rehearsed = task(running.rehearse, pool=RETENTION_POOL)(run)
-    reported = task(running.report, trigger_rule=TriggerRule.ALL_DONE)(run)
-    run >> advanced >> rehearsed >> reported
+    reported = task(running.report, trigger_rule=TriggerRule.ALL_DONE)(run, advanced, rehearsed)
+    advanced >> rehearsed >> reported
 
 
 run_drill()

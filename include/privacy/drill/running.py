@@ -42,8 +42,13 @@ def rehearse(ledger_run: str) -> dict[str, Any]:
     return _go(ledger_run, (*RESTORING, "clearing"))
 
 
-def report(ledger_run: str) -> dict[str, Any]:
-    """End the run; raises :class:`DrillFailedError` when a drill failed in it, or left something behind."""
+def report(
+    ledger_run: str, advanced: dict[str, Any] | None = None, rehearsed: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """End the run; raises :class:`DrillFailedError` when a drill failed in it, or left something behind.
+
+    ``advanced``, ``rehearsed``: what those tasks returned; nothing means that a step could not be taken.
+    """
     from include.privacy.ledger.drills import EVIDENCE
 
     ledger, run = runtime().ledger(), read_run(ledger_run)
@@ -63,6 +68,10 @@ def report(ledger_run: str) -> dict[str, Any]:
     ledger.close_run(UUID(ledger_run), summary)
     log.info("drill: %s", summary)
     red = list(summary["failed"])
+    if advanced is None or rehearsed is None:
+        red.append(
+            "a step could not be taken: the log of the task that failed says why; the next run tries again"
+        )
     if summary["left"]:
         red.append(
             f"P6.3: a failed drill could not take away what it planted in {steps.told(summary['left'])}; "

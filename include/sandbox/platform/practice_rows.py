@@ -60,7 +60,7 @@ ATTEMPT_EVENTS = """
 INSERT INTO attempt_events (id, attempt_id, attempted_at, kind, payload)
 SELECT a.id, a.id, a.attempted_at, (ARRAY['hint', 'pause', 'restart'])[1 + a.id %% 3],
        jsonb_build_object('bar', a.id %% 40)
-FROM attempts a WHERE a.id %% 20 = 0 OR a.learner_id IN (SELECT id FROM people WHERE marker IS NOT NULL)
+FROM attempts a JOIN people p ON p.id = a.learner_id WHERE a.id %% 20 = 0 OR p.marker IS NOT NULL
 """
 
 REST: tuple[str, ...] = (
