@@ -38,6 +38,7 @@ SEEDED = ("stripe", "sendgrid", "postmark")
 """Processors that get to know the person. PayPal does not: a member of staff would have to answer there every
 week. Plausible knows nobody."""
 ATTEMPTS = 20
+LETTERS_FROM = "privacy@practice-engine.example"
 
 
 class SandboxPlanter:
@@ -97,9 +98,12 @@ class SandboxPlanter:
                 with psycopg.connect(self._dsn(store)) as connection:
                     rows = connection.execute(fields[name].encode(), {"id": int(planted.account)}).fetchall()
                     found[store] = [row[0] for row in rows if row[0] is not None]
-        word = drilled.marker(planted.memo["reference"]).identifiers[0]
-        customers = self._state("stripe")["customers"]
-        found["stripe"] = [c[_STRIPE[name]] for c in customers if c["id"] == word]
+        known = drilled.marker(planted.memo["reference"])
+        if name == "full_name":
+            customers, contacts = self._state("stripe")["customers"], self._state("sendgrid")["contacts"]
+            found["stripe"] = [c["name"] for c in customers if c["id"] == known.identifiers[0]]
+            mine = [c for c in contacts if c["email"] == known.emails[0]]
+            found["sendgrid"] = [f"{c['first_name']} {c['last_name']}" for c in mine]
         return {store: values for store, values in found.items() if values}
 
     def residue(self, planted: Planted) -> dict[str, int]:  # noqa: D102
@@ -108,7 +112,7 @@ class SandboxPlanter:
         prefix = f"user-content/{found.account_id}/"
         there = self._s3.list_object_versions(Bucket=self._bucket(CONTENT), Prefix=prefix)
         counts[CONTENT] = len(there.get("Versions", [])) + len(there.get("DeleteMarkers", []))
-        looked_for = re.compile(drilled.pattern(found))
+        looked_for = re.compile(drilled.pattern(found, ids=False))
         for name in sorted(runtime().config().processors):
             counts[name] = sum(
                 1 for thing in _things(name, self._state(name)) if looked_for.search(json.dumps(thing))
@@ -143,6 +147,11 @@ class SandboxPlanter:
     def drop(self, restored: Mapping[str, str]) -> None:  # noqa: D102
         for connection in restored.values():
             self._server.drop_database(self._name(connection))
+
+    def close(self) -> None:  # noqa: D102
+        for name in ("_s3", "_sqs"):
+            if (client := self.__dict__.pop(name, None)) is not None:
+                client.close()
 
     @cached_property
     def _server(self) -> postgres.PostgresServer:
@@ -199,14 +208,12 @@ class SandboxPlanter:
             )
 
 
-_STRIPE = {"full_name": "name", "email": "email"}
 _VALUES: Mapping[str, Mapping[str, str]] = {
     "accounts": {
         "full_name": "SELECT full_name FROM accounts WHERE id = %(id)s",
-        "email": "SELECT email FROM accounts WHERE id = %(id)s",
     },
     "practice": {
-        "email": "SELECT settings ->> 'notification_email' FROM learners WHERE account_id = %(id)s",
+        "display_name": "SELECT display_name FROM learners WHERE account_id = %(id)s",
     },
 }
 """Store and field → where the platform reads it."""
@@ -232,10 +239,12 @@ def _rows(dsn: str, found: Marker) -> int:
 
 def _things(processor: str, state: Mapping[str, Any]) -> Iterable[Any]:
     """What a stand-in stores, object by object."""
-    for name, found in state.items():
-        if (processor, name) not in _NOT_LOOKED_AT:
-            yield from found if isinstance(found, list) else [found]
+    for found in state.values():
+        for thing in found if isinstance(found, list) else [found]:
+            if not (processor == "sendgrid" and _is_our_letter(thing)):
+                yield thing
 
 
-_NOT_LOOKED_AT = {("stripe", "redacted")}
-"""Stripe keeps the ids of redacted objects; by then they lead to nobody."""
+def _is_our_letter(thing: Any) -> bool:
+    """The letter that says that everything is deleted is sent last; SendGrid logs it for 30 days."""
+    return isinstance(thing, dict) and thing.get("from_email") == LETTERS_FROM

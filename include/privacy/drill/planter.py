@@ -72,6 +72,9 @@ class Planter(Protocol):
     def drop(self, restored: Mapping[str, str]) -> None:
         """Drop restored databases; those that are gone already are no error."""
 
+    def close(self) -> None:
+        """Give back what holds connections; called at the end of each task."""
+
 
 class NoPlanterError(ParameterError):
     """``planter`` of config/drill.yaml names nothing that can be used."""

@@ -102,6 +102,8 @@ def _go(ledger_run: str, leave: Collection[str], *, may_begin: bool = False) -> 
     except NotOurTurn:
         log.info("another run is at it")
         return {"state": "busy", "moved": 0}
+    finally:
+        planter.close()
 
 
 def _under_way(run_id: UUID, as_of: datetime, *, may_begin: bool) -> DrillRow | None:
@@ -117,24 +119,19 @@ def _under_way(run_id: UUID, as_of: datetime, *, may_begin: bool) -> DrillRow | 
 
 def _step(ledger_run: str, drill: DrillRow, planter: Planter, as_of: datetime) -> DrillRow | None:
     """The drill after this step; ``None`` while it waits."""
-    settings = runtime().config().drill
-    late = as_of >= drill.moved_at + settings.waits(drill.state)
+    now = Moment(drill, planter, as_of, ledger_run)
+    late = as_of >= drill.moved_at + runtime().config().drill.waits(drill.state)
     try:
-        done = steps.STEPS[drill.state](Moment(drill, planter, as_of, ledger_run))
+        done = steps.STEPS[drill.state](now)
     except DrillFailure as failure:
         return _fail(ledger_run, drill, failure, as_of)
     except Exception as error:
         if not late or drill.state == "clearing":
             raise
         log.exception("a step of the drill cannot be taken")
-        what = f"the drill has not come beyond {drill.state!r} in time ({type(error).__name__})"
-        return _fail(ledger_run, drill, DrillFailure(_promise(drill.state), what), as_of)
+        return _fail(ledger_run, drill, steps.too_late(now, error), as_of)
     if done is None:
-        if not late:
-            return None
-        hours = settings.waits(drill.state) // timedelta(hours=1)
-        what = f"the drill has not come beyond {drill.state!r} within {hours} hours"
-        return _fail(ledger_run, drill, DrillFailure(_promise(drill.state), what), as_of)
+        return _fail(ledger_run, drill, steps.too_late(now), as_of) if late else None
     log.info("drill %s: %s", drill.id, done.state)
     planted = done.planted.stored() if done.planted else None
     moved = runtime().ledger().move_drill(
@@ -178,7 +175,3 @@ def _resolve(as_of: datetime) -> None:
     for breach in ledger.open_breaches():
         if breach.rule.endswith(f" {NAME}"):
             ledger.resolve_breaches(breach.rule, breach.store, as_of)
-
-
-def _promise(state: str) -> str:
-    return steps.BROKEN_WHEN_LATE.get(state, steps.PROMISES[steps.ACCESS])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid5
 
@@ -226,7 +226,7 @@ STEPS: Mapping[str, Callable[[Moment], Done | None]] = {
     "replayed": finish,
     "clearing": clear,
 }
-BROKEN_WHEN_LATE: Mapping[str, str] = {
+_BROKEN_WHEN_LATE: Mapping[str, str] = {
     "asked_rectification": PROMISES[RECTIFICATION],
     "corrected": BACKUPS,
     "asked_erasure": PROMISES[ERASURE],
@@ -235,6 +235,18 @@ BROKEN_WHEN_LATE: Mapping[str, str] = {
     "replayed": BACKUPS,
 }
 """State → the promise that is in doubt when it lasts too long; of all others P6.1."""
+
+
+def too_late(now: Moment, error: Exception | None = None) -> DrillFailure:
+    """What it means that a step was not done by its deadline, or failed to the last."""
+    state = now.drill.state
+    row = now.request(state.removeprefix("asked_")) if state.startswith("asked_") else None
+    if row is not None and row.verified_at is None:
+        return DrillFailure(IDENTITY, f"the proof of identity that came with {row.right} was not accepted")
+    hours = runtime().config().drill.waits(state) // timedelta(hours=1)
+    why = f" ({type(error).__name__})" if error else ""
+    promise = _BROKEN_WHEN_LATE.get(state, PROMISES[ACCESS])
+    return DrillFailure(promise, f"the drill has not come beyond {state!r} within {hours} hours{why}")
 
 
 def ask(now: Moment, right: str, details: Mapping[str, Any]) -> None:

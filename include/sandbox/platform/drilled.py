@@ -24,7 +24,7 @@ def marker(reference: str) -> Marker:
     return Marker(
         account_id=account,
         full_name=f"Drillperson {letters.capitalize()}",
-        emails=(local, f"former.{local}", f"corrected.{local}"),
+        emails=(local, f"former.{local}"),
         ips=("203.0.113.199", "2001:db8:7e57:d::71"),
         texts=(f"drillword-{letters}",),
         identifiers=(
@@ -60,16 +60,21 @@ def person(found: Marker, as_of: datetime) -> Person:
 
 
 def corrections(found: Marker) -> dict[str, str]:
-    """What the person asks to have corrected."""
-    return {"full_name": f"{found.full_name} Corrected", "email": found.emails[2]}
+    """What the person asks to have corrected: a name in each database; not the address (docs/LIMITS.md)."""
+    letters = found.full_name.split()[1].lower()
+    return {"full_name": f"{found.full_name} Corrected", "display_name": f"drillperson-{letters}"}
 
 
-def pattern(found: Marker) -> str:
-    """A regular expression, for Python and PostgreSQL, of all that must not be found after an erasure."""
-    # The first address is the end of the two others. A bytea shows itself in hexadecimal.
-    word = found.texts[0]
-    words = [re.escape(w) for w in (found.full_name, found.emails[0], word)] + [word.encode().hex()]
-    return "|".join([*words, f"(^|[^0-9]){found.account_id}([^0-9]|$)"])
+def pattern(found: Marker, *, ids: bool = True) -> str:
+    """A regular expression, for Python and PostgreSQL, of all that must not be found after an erasure.
+
+    ``ids``: the account's id too. Processors keep ids of theirs that are made of it and lead to nobody.
+    """
+    # The first address is the end of the former one. A bytea shows itself in hexadecimal.
+    word, display = found.texts[0], corrections(found)["display_name"]
+    words = [re.escape(w) for w in (found.full_name, display, found.emails[0], word)]
+    words.append(word.encode().hex())
+    return "|".join([*words, f"(^|[^0-9]){found.account_id}([^0-9]|$)"] if ids else words)
 
 
 def _number(reference: str) -> int:
