@@ -20,7 +20,7 @@ from typing import LiteralString
 import psycopg
 from psycopg import sql
 
-from include.sandbox import noticed, processed, rights, setup, verify
+from include.sandbox import noticed, processed, proven, rights, setup, verify
 from include.sandbox.airflow import start_airflow
 from include.sandbox.airflow_api import AirflowApi, AirflowApiError, Run
 from include.sandbox.objects import sqs_client
@@ -88,7 +88,8 @@ def run(people: int, folder: Path, story: Story) -> bool:
     held = _somebody(world, "deleted_at <= now() - interval '31 days'", 3)
     before = verify.take_baseline(stores, wanted, as_of, [held])
     api = airflow.api()
-    shown = (*RETENTION, AUDIT, *REQUESTS, WATCH, HOLD, SETTLE, noticed.ANNOUNCE, noticed.APPROVAL)
+    daily = (*RETENTION, AUDIT, proven.DATA_MAP, proven.CONTROLS)
+    shown = (*daily, proven.PUBLISH, *REQUESTS, WATCH, HOLD, SETTLE, noticed.ANNOUNCE, noticed.APPROVAL)
     api.wait_for_dags(set(shown), seconds=60)
     # The others begin to keep their hours when the story is told: two cores have enough to do.
     for dag_id in shown:
@@ -106,12 +107,13 @@ def run(people: int, folder: Path, story: Story) -> bool:
     story.say("The privacy team approves the notice in the required-actions page: sending through a SendGrid")
     story.say("that bounces some, drops some, limits its rate and hangs up once in the middle")
     sent = noticed.look(api)
-    daily = (*RETENTION, AUDIT)
     runs = [api.trigger(dag_id, {"as_of": as_of.isoformat(), "dry_run": False}) for dag_id in daily]
     story.say(f"Triggered {', '.join(daily)} through Airflow's REST API")
     bad = _wait(api, world, [proposed, sent, *runs], asked, story)
     story.say("Reading what SendGrid and Postmark say of each letter")
     bad += _wait(api, world, [noticed.look(api)], asked, story)
+    story.say("Publishing the evidence: signed, locked, and verified by an outsider's program")
+    bad += _wait(api, world, [api.trigger(proven.PUBLISH)], asked, story)
 
     for dag_id in api.dags():
         api.unpause(dag_id)
@@ -125,6 +127,7 @@ def run(people: int, folder: Path, story: Story) -> bool:
         *rights.check(world, asked),
         *processed.check(world, asked, known),
         *noticed.check(world, told),
+        *proven.check(world, setup.EVIDENCE, setup.privacy(airflow, "evidence", "key").strip()),
         *_check_ledger(world, asked, bad),
     ]
     print(what_was_asked(read_requests(world.dsn("ledger")), {a.external_id: a.story for a in asked}))

@@ -43,6 +43,7 @@ CONTENT, BACKUPS, BACKUP_COPY = (
     "practice-engine-backups-copy",
 )
 ARCHIVES = "practice-engine-privacy-archives"
+EVIDENCE = "practice-engine-privacy-evidence"
 SOFT_DELETE_SECONDS = 7 * 24 * 3600  # Google's default
 # The oldest archives are just past the target of 170 days. Google keeps what is deleted 7 days longer,
 # so anything older than 173 days could no longer be gone for good within the promised 180.
@@ -100,10 +101,11 @@ def fill(world: World, say: Say, people: int, as_of: datetime) -> Platform:
 
 
 def create_buckets(world: World) -> None:
-    """The four buckets, versioned; GCS with the soft delete that Google switches on for every bucket."""
+    """The five buckets, versioned, that of evidence with Object Lock; GCS with Google's own soft delete."""
     s3 = s3_client(world.s3_endpoint)
     for name in (CONTENT, BACKUPS, ARCHIVES):
         block_public_access(s3, create_bucket(s3, name))
+    block_public_access(s3, create_bucket(s3, EVIDENCE, object_lock=True))
     create_key(world.s3_endpoint)
     google = gcs_client(world.gcs_endpoint)
     copy = close_to_the_public(google.bucket(BACKUP_COPY))

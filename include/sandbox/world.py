@@ -51,6 +51,7 @@ class World:
         self.dead_letter_url = ""
         self.master_key = ""
         self.suppression_key = ""
+        self.evidence_key = ""
 
     def __enter__(self) -> World:
         return self.start()
@@ -105,6 +106,7 @@ class World:
         self.queue_url = objects.create_queue(sqs, dead_letters=self.dead_letter_url)
         self.master_key = base64.b64encode(secrets.token_bytes(32)).decode()
         self.suppression_key = base64.b64encode(secrets.token_bytes(32)).decode()
+        self.evidence_key = base64.b64encode(secrets.token_bytes(32)).decode()
         self.table.update(world=self._facts())
         write_env(self.folder / "env", self.env)
 
@@ -123,6 +125,7 @@ class World:
             "dead_letter_url": self.dead_letter_url,
             "master_key": self.master_key,
             "suppression_key": self.suppression_key,
+            "evidence_key": self.evidence_key,
         }
 
     def stop(self) -> None:
@@ -173,6 +176,8 @@ class World:
                 "backups_gcs": {"conn_type": "google_cloud_platform", "extra": google},
                 "request_queue": queue,
                 "privacy_suppression_key": {"conn_type": "generic", "password": self.suppression_key},
+                "privacy_evidence": self._aws(),
+                "privacy_evidence_key": {"conn_type": "generic", "password": self.evidence_key},
                 "aws_rds": self._aws(endpoint_url=self.processor_endpoints[processors.RDS]),
                 "aws_logs": self._aws(),
                 **{name: self._security() for name in ("aws_iam", "aws_guardduty", "aws_cloudtrail")},
@@ -274,6 +279,7 @@ def open_world(folder: Path) -> World:
     world.processor_keys = facts["processor_keys"]
     world.queue_url, world.dead_letter_url = facts["queue_url"], facts["dead_letter_url"]
     world.master_key, world.suppression_key = facts["master_key"], facts["suppression_key"]
+    world.evidence_key = facts["evidence_key"]
     return world
 
 

@@ -53,7 +53,7 @@ def test_a_binding_is_for_whom_the_list_names(member: str, code: str | None) -> 
 
 
 def test_principals_are_told_apart_without_their_address() -> None:
-    first, second = principal("user:jane@example.org"), principal("user:john@example.org")
+    first, second = principal("user:jane@example.org", 1), principal("user:john@example.org", 2)
     assert first != second
     assert "example.org" in first
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import subprocess
 from datetime import timedelta
 from uuid import UUID
@@ -85,6 +87,36 @@ def test_a_dump_of_the_ledger_names_nobody(ledger: Ledger, run_id: UUID, databas
     for marker in (SUBJECT, EMAIL, NAME, ADDRESS, STAFF, "Zelda", "zelda", "Markerwell", "grace.officer"):
         for form in (marker.encode(), marker.encode().hex().encode()):
             assert form not in dump, f"{marker} is in the dump"
+
+
+def test_no_bare_hash_of_an_identifier_is_in_the_ledger(
+    ledger: Ledger, run_id: UUID, database: LedgerDatabase
+) -> None:
+    live_through_everything(ledger, run_id)
+    dump = subprocess.run(
+        [find_binaries() / "pg_dump", "--inserts", database.owner_dsn],
+        check=True,
+        capture_output=True,
+        timeout=60,
+    ).stdout.lower()
+    assert b"ledger.evidence" in dump
+    values = [
+        SUBJECT,
+        EMAIL,
+        EMAIL.upper(),
+        NAME,
+        NAME.lower(),
+        ADDRESS,
+        STAFF,
+        f"email:{EMAIL}",
+        f"user:{STAFF}",
+    ]
+    for value in values:
+        for algorithm in ("md5", "sha1", "sha224", "sha256", "sha384", "sha512", "blake2b", "blake2s"):
+            digest = hashlib.new(algorithm, value.encode()).digest()
+            # Shortened ones count too.
+            for form in (digest.hex()[:12].encode(), base64.b64encode(digest)[:12].lower()):
+                assert form not in dump, f"the {algorithm} of {value} is in the dump"
 
 
 def test_another_master_key_reads_nothing(ledger: Ledger, run_id: UUID, database: LedgerDatabase) -> None:

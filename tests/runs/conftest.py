@@ -37,6 +37,7 @@ CONTENT, BACKUPS, COPY = (
     "practice-engine-backups-copy",
 )
 ARCHIVES = "practice-engine-privacy-archives"
+EVIDENCE = "practice-engine-privacy-evidence"
 
 RUNS: set[str] = set()
 """The DAGs that this session has run."""
@@ -102,6 +103,7 @@ def buckets(world: World, platform_template: Platform, s3_client: Any, gcs_clien
 
     for name in (CONTENT, BACKUPS, ARCHIVES):
         block_public_access(s3_client, create_bucket(s3_client, name))
+    block_public_access(s3_client, create_bucket(s3_client, EVIDENCE, object_lock=True))
     copy = close_to_the_public(gcs_client.bucket(COPY))
     copy.versioning_enabled = True
     copy.soft_delete_policy.retention_duration_seconds = 7 * 24 * 3600

@@ -42,6 +42,7 @@ DAGS = {
     "open_subject_request",
     "place_legal_hold",
     "probe_again",
+    "publish_evidence",
     "refuse_subject_request",
     "release_legal_hold",
     "replay_after_restore",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
-from datetime import UTC, datetime, timedelta
+import time
 from typing import Any
 
 import pytest
@@ -164,8 +164,7 @@ def logged(post: Post) -> Post:
     return post
 
 
-NOW = datetime.now(UTC)
-YESTERDAY = f'TIMESTAMP "{NOW - timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}"'
+LONG_AGO = 'TIMESTAMP "2020-01-01T00:00:00Z"'
 
 
 @pytest.mark.parametrize(
@@ -177,8 +176,8 @@ YESTERDAY = f'TIMESTAMP "{NOW - timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}"'
         ('to_email = "p2@practice.example"', {"S2"}),
         ("categories IN ('one') AND subject = 'S1'", {"S1"}),
         ("status IN ('bounced')", set()),
-        (f"sg_message_id_created_at >= {YESTERDAY}", {"S0", "S1", "S2"}),
-        (f"sg_message_id_created_at < {YESTERDAY}", set()),
+        (f"sg_message_id_created_at >= {LONG_AGO}", {"S0", "S1", "S2"}),
+        (f"sg_message_id_created_at < {LONG_AGO}", set()),
         ("categories IN ('three')", set()),
     ],
 )  # fmt: skip
@@ -212,7 +211,7 @@ def test_every_answer_says_how_many_calls_are_left_and_then_there_are_none(post:
     left = [ask(post, "/v3/mail/send", mail())[0] for _ in range(3)]
     assert [r.headers["X-RateLimit-Remaining"] for r in left] == ["1", "0", "0"]
     assert [r.status for r in left] == [202, 202, 429]
-    assert int(left[2].headers["X-RateLimit-Reset"]) > NOW.timestamp()
+    assert int(left[2].headers["X-RateLimit-Reset"]) > time.time() - 5
     assert ask(post, "/v3/logs", {})[0].status == 200, "each path has a window of its own"
 
 

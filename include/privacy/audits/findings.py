@@ -1,7 +1,7 @@
 """What an audit finds: a code, the promise that it breaks, where, and what to do. Never anything of a person.
 
 Names of things (buckets, publications, sinks) are told as they are. Names of those who may be people
-(roles, accounts of users) are not: their kind, domain and a mark by which the owner finds them.
+(roles, accounts of users) are not: their kind, domain and place in the policy, where the owner finds them.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 
 SOLD = "P3.2"
 KEPT_TOO_LONG = "P2.4"
@@ -57,8 +56,11 @@ def breach_rule(promise: str, code: str) -> str:
 _TECHNICAL = frozenset({"serviceAccount", "domain", "principalSet", "principal"})
 
 
-def principal(member: str) -> str:
-    """A principal of Google's IAM, recognisable for its owner and without a person's address."""
+def principal(member: str, entry: int) -> str:
+    """A principal of Google's IAM without a person's address; its owner finds it as ``entry`` of the policy.
+
+    No hash of it: addresses can be guessed.
+    """
     deleted = "deleted " if member.startswith("deleted:") else ""
     kind, _, name = member.removeprefix("deleted:").partition(":")
     local, at, domain = name.split("?")[0].rpartition("@")
@@ -66,7 +68,7 @@ def principal(member: str) -> str:
         return f"{deleted}{kind} {domain}".strip()
     if kind in _TECHNICAL:
         return f"{deleted}{kind} {local} of {domain}"
-    return f"{deleted}{kind} of {domain} (sha256 {sha256(member.encode()).hexdigest()[:12]})"
+    return f"{deleted}{kind} of {domain} (entry {entry})"
 
 
 _ARN = re.compile(r"arn:aws[a-z-]*:(iam|sts)::(\d{12}):([a-z-]+)")

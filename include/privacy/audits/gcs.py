@@ -31,18 +31,18 @@ def judge(access: GcsAccess, allowed: GoogleRecipients) -> Iterator[Finding]:
             "ACLs are in force, and those of single objects cannot be audited",
             "switch on uniform bucket-level access",
         )
-    for role, member in access.bindings:
+    for entry, (role, member) in enumerate(access.bindings, start=1):
         if member in _EVERYBODY:
             yield Finding("public_bucket", f"{role} is given to everybody ({member})", "revoke it")
         elif not _known(member, allowed):
-            yield Finding("unknown_principal", f"{role} is given to {principal(member)}", _LIST)
-    for role, entity in access.acl:
+            yield Finding("unknown_principal", f"{role} is given to {principal(member, entry)}", _LIST)
+    for entry, (role, entity) in enumerate(access.acl, start=1):
         if entity in _EVERYBODY:
             yield Finding("public_bucket", f"an ACL gives everybody {role} ({entity})", "remove the entry")
         elif not entity.startswith("project-"):
             yield Finding(
                 "unknown_principal",
-                f"an ACL gives {principal(entity.replace('-', ':', 1))} {role}",
+                f"an ACL gives {principal(entity.replace('-', ':', 1), entry)} {role}",
                 "remove the entry, and switch on uniform bucket-level access",
             )
 

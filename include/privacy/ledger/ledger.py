@@ -44,13 +44,14 @@ from include.privacy.ledger import settling as _settling
 from include.privacy.ledger import tombstones as _tombstones
 from include.privacy.ledger import turns as _turns
 from include.privacy.ledger import verification as _verification
+from include.privacy.ledger.evidence_front import EvidenceFront
 from include.privacy.ledger.front import plain, sealed
 from include.privacy.ledger.gate import LedgerHoldGate
 from include.privacy.ledger.notice_front import NoticeFront
 from include.privacy.planning.models import Cohort, Member
 
 
-class Ledger(NoticeFront):
+class Ledger(NoticeFront, EvidenceFront):
     """What happened: runs, requests, cohorts, plans, holds, tombstones, probes, breaches, evidence.
 
     ``url`` is the DAG role's connection, ``master_key`` 32 bytes that live outside the database,
@@ -59,7 +60,6 @@ class Ledger(NoticeFront):
     """
 
     open_run = plain(_runs.open_run)
-    close_run = plain(_runs.close_run)
     run = plain(_runs.run)
     latest_run = plain(_runs.latest_run)
     record_policy_version = plain(_runs.record_policy_version)

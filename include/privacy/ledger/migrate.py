@@ -20,7 +20,15 @@ from include.privacy.ledger.models import StateTransition
 from include.privacy.ledger.states import transitions
 
 _READ_ONLY = ("state_transition", "alembic_version")
-_INSERT_ONLY = ("evidence", "policy_version")
+_INSERT_ONLY = (
+    "evidence",
+    "policy_version",
+    "evidence_leaf",
+    "evidence_node",
+    "evidence_checkpoint",
+    "certificate",
+    "promise_report",
+)
 
 
 def migrate(owner_url: str, dag_role: str) -> None:
@@ -96,6 +104,11 @@ def _grant(connection: Connection, dag_role: str) -> None:
         sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {} TO {}").format(schema, role),
         sql.SQL("REVOKE UPDATE, DELETE, TRUNCATE ON {} FROM {}").format(tables(_INSERT_ONLY), role),
         sql.SQL("REVOKE INSERT, UPDATE, DELETE ON {} FROM {}").format(tables(_READ_ONLY), role),
+        # The database dates evidence: whoever writes a row cannot say when that was, or which number it has.
+        sql.SQL("REVOKE INSERT ON {} FROM {}").format(sql.Identifier(SCHEMA, "evidence"), role),
+        sql.SQL("GRANT INSERT (kind, run_id, request_id, body) ON {} TO {}").format(
+            sql.Identifier(SCHEMA, "evidence"), role
+        ),
         sql.SQL("GRANT USAGE ON ALL SEQUENCES IN SCHEMA {} TO {}").format(schema, role),
     )
     # SQLAlchemy types the driver's connection as Any-like; ours is always psycopg's.

@@ -258,7 +258,7 @@ class Breach(Base):
 
 
 class Evidence(Base):
-    """What happened, for ever: insert-only. ``prev_hash`` and ``hash`` await the chain."""
+    """What happened, for ever: insert-only. Its place in the log is in ``evidence_leaf``."""
 
     __tablename__ = "evidence"
     id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=True)
@@ -267,5 +267,3 @@ class Evidence(Base):
     run_id: Mapped[UUID | None]
     request_id: Mapped[UUID | None]
     body: Mapped[dict[str, Any]]
-    prev_hash: Mapped[bytes | None]
-    hash: Mapped[bytes | None]

@@ -51,6 +51,12 @@ EXPIRES: Mapping[str, str] = {
 
 FOR_EVER: Mapping[str, str] = {
     "evidence": "counts, codes, ids and dates; the proof of every promise",
+    "evidence_leaf": "places and hashes of evidence; the proof that none is missing",
+    "evidence_node": "hashes of subtrees; follow from the leaves",
+    "evidence_checkpoint": "size and root of the log, signed; names nobody",
+    "evidence_settled": "how far the log is; one row",
+    "certificate": "what an erasure did, as counts; the person's copy alone says whose it is",
+    "promise_report": "counts by promise; names nobody",
     "policy_version": "which configuration was in force when; names nobody",
     "run": "which run did what; names nobody",
     "outcome": "counts by table; names nobody",

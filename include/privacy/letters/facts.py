@@ -109,6 +109,7 @@ class Completed(Facts):
     """The erasure is done: what is kept and why, and until when backups may hold the person.
 
     ``told``: recipients who have erased. ``record_until``: how long our record of the request is kept.
+    ``certified``: a signed certificate waits with the answer.
     """
 
     kind = LetterKind.completed
@@ -119,6 +120,7 @@ class Completed(Facts):
     told: Labels = ()
     independent: tuple[Independent, ...] = ()
     record_until: date
+    certified: bool = False
 
 
 class Waiting(Model):

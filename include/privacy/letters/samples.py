@@ -79,6 +79,7 @@ def _endings() -> Iterator[Facts]:
         residual_until=date(2027, 6, 12),
         told=("Stripe", "SendGrid & Co"),
         independent=(Independent(name="PayPal", url=AWAY), Independent(name="Somebody else")),
+        certified=True,
     )
     yield RecipientsPending(**_common(), erased_on=_DUE, waiting=(Waiting(name="Stripe"),))
     yield RecipientsPending(

@@ -16,6 +16,7 @@ from include.privacy.policy.controls import Controls
 from include.privacy.policy.data_map import DatabaseMap, DataMap
 from include.privacy.policy.documents import Document, read_document
 from include.privacy.policy.drill import DrillSettings
+from include.privacy.policy.evidence import EvidenceConfig
 from include.privacy.policy.letters import LetterConfig
 from include.privacy.policy.notice_validation import (
     acceptance_problems,
@@ -30,6 +31,7 @@ from include.privacy.policy.processors import ProcessorMap, by_name, processor_p
 from include.privacy.policy.reading import (
     ROOT,
     read_calendar,
+    read_evidence,
     read_letters,
     read_notices,
     read_optional,
@@ -63,6 +65,7 @@ class Config:
     recipients: Recipients = field(default_factory=Recipients)
     controls: Controls = field(default_factory=Controls)
     notices: Notices = field(default_factory=Notices)
+    evidence: EvidenceConfig | None = None
     drill: DrillSettings = field(default_factory=DrillSettings)
 
     def working_calendar(self) -> WorkingCalendar:
@@ -119,6 +122,8 @@ def load_config(folder: Path | None = None, *, policy_text: str | None = None) -
     controls, controls_document, control_faults = read_optional(folder / "controls.yaml", Controls)
     drill, drill_document, drill_faults = read_optional(folder / "drill.yaml", DrillSettings)
     problems += [*cloud_faults, *recipient_faults, *control_faults, *drill_faults]
+    evidence, evidence_document, evidence_faults = read_evidence(folder / "evidence.yaml")
+    problems += evidence_faults
     if complete:
         databases = [s.map.store for s in stores if isinstance(s.map, DatabaseMap)]
         names = [s.map.store for s in stores]
@@ -156,6 +161,7 @@ def load_config(folder: Path | None = None, *, policy_text: str | None = None) -
             *(p.model_dump_json() for p in (clouds, recipients, controls, drill) if p.model_fields_set),
             *(notices.settings.model_dump_json() for _ in "1" if notices.settings),
             *(each.digest for each in notices.versions),
+            evidence.model_dump_json() if evidence else "",
         ]
     )
     digest = hashlib.sha256(content.encode()).hexdigest()
@@ -164,8 +170,8 @@ def load_config(folder: Path | None = None, *, policy_text: str | None = None) -
     documents |= {each.map.processor: each.document for each in processors}
     asked = by_name(each.map for each in processors)
     documents |= {"clouds": clouds_document, "recipients": recipients_document, "controls": controls_document}
-    documents |= {"drill": drill_document}
-    parts = (clouds, recipients, controls, notices, drill)
+    documents |= {"evidence": evidence_document, "drill": drill_document}
+    parts = (clouds, recipients, controls, notices, evidence, drill)
     return Config(policy, calendar, data_map, letters, digest, asked, documents, *parts)
 
 

@@ -13,6 +13,7 @@ from include.privacy.policy.calendar import CalendarConfig
 from include.privacy.policy.calendar_validation import calendar_problems
 from include.privacy.policy.data_map import DatabaseMap
 from include.privacy.policy.documents import Document, parse_document, read_document
+from include.privacy.policy.evidence import EvidenceConfig
 from include.privacy.policy.explain import explain
 from include.privacy.policy.letters import HEAD, LetterConfig, Letterhead, read_texts
 from include.privacy.policy.notice_validation import (
@@ -156,6 +157,15 @@ def read_optional(path: Path, model: type[M]) -> tuple[M, Document, list[Problem
     document, problems = read_document(path, shown_name(path))
     found, more = validated(document, model) if isinstance(document.value, dict) else (None, [])
     return found or model(), document, problems + more
+
+
+def read_evidence(path: Path) -> tuple[EvidenceConfig | None, Document, list[Problem]]:
+    """None need exist until evidence is published."""
+    if not path.exists():
+        return None, Document(shown_name(path)), []
+    document, problems = read_document(path, shown_name(path))
+    found, more = validated(document, EvidenceConfig) if isinstance(document.value, dict) else (None, [])
+    return found, document, problems + more
 
 
 def validated(document: Document, model: type[M]) -> tuple[M | None, list[Problem]]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID, uuid4
 
+from include.privacy.evidence.certificates import note_carried_out
 from include.privacy.planning.models import Member, Plan
 from include.privacy.requests import notifying
 from include.privacy.requests.erased import Erased, answer_erasure
@@ -116,6 +117,7 @@ def _close(
         return "open"
     retained = kept_of(request_id, plans)
     notifying.settle_stores(request_id, plans, retained)
+    note_carried_out(request, [p.id for p in plans], residual, retained)
     if waiting := notifying.open_recipients(request_id):
         log.info("request %s waits for %s", request_id, ", ".join(waiting))
         erased = Erased(as_of, residual, retained)

@@ -8,6 +8,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from include.privacy.clock import due_at, parse_instant
+from include.privacy.evidence import certificates
+from include.privacy.evidence.certificate_page import page_of
 from include.privacy.requests import telling
 from include.privacy.requests.answering import finish
 from include.privacy.requests.notifying import told
@@ -58,6 +60,10 @@ def answer_erasure(request: RequestRow, erased: Erased, as_of: datetime) -> str:
         "kept": dict(erased.retained),
         "recipients": {row.recipient: row.state for row in recipients},
     }
+    issued = certificates.issue(request, state, as_of, as_of)
+    proof: dict[str, Any] = {}
+    if issued is not None:
+        proof = {"certificate": issued.for_the_person(), "page": page_of(issued.document)}
 
     def facts() -> Completed:
         policy = runtime().config().policy
@@ -69,15 +75,17 @@ def answer_erasure(request: RequestRow, erased: Erased, as_of: datetime) -> str:
             told=tuple(told(request.id, *DONE)),
             independent=tuple(_independent(recipients)),
             record_until=telling.day(due_at(as_of, policy.request_records_days)),
+            certified=issued is not None,
         )
 
     return finish(
         request,
         state,
-        answer,
+        {**answer, **proof},
         "completed",
         facts,
         as_of,
+        record={**answer, "certificate": issued.version if issued else None},
         contact=contact_before(request),
         account_gone=True,
         residual_until=erased.residual,

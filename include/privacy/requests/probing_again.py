@@ -6,6 +6,7 @@ import logging
 from datetime import timedelta
 from uuid import UUID
 
+from include.privacy.evidence.renewing import renew_all
 from include.privacy.runtime import runtime
 from include.privacy.steps.probing import Probe
 from include.privacy.steps.runs import FindingError, read_run
@@ -41,7 +42,9 @@ def probe_again(ledger_run: str, plan_id: str, store: str) -> dict[str, int]:
 
 
 def report(ledger_run: str) -> dict[str, int]:
-    """Destroy the cohorts that nothing needs any more, record what came back, end the run."""
+    """Destroy the cohorts that nothing needs any more, record what came back, renew the certificates that
+    now have a second probe to tell of, end the run.
+    """
     ledger = runtime().ledger()
     run = read_run(ledger_run)
     still_due = [p for p in ledger.due_probes(run.as_of) if p.cohort_id]
@@ -61,9 +64,14 @@ def report(ledger_run: str) -> dict[str, int]:
     for cohort_id in ledger.cohorts_without_probes():
         ledger.destroy_cohort(cohort_id)
         destroyed += 1
-    ledger.close_run(
-        UUID(ledger_run), {"as_of": run.as_of.isoformat(), "back": back, "cohorts_destroyed": destroyed}
-    )
+    certificates = renew_all(run.as_of)
+    summary = {
+        "as_of": run.as_of.isoformat(),
+        "back": back,
+        "cohorts_destroyed": destroyed,
+        "certificates": certificates,
+    }
+    ledger.close_run(UUID(ledger_run), summary)
     if back:
         raise CameBackError(f"second probe not clean (plans per store): {back}")
     return {"cohorts_destroyed": destroyed}

@@ -227,6 +227,11 @@ class SnapshotStore:
         captured = [s.captured for s in self._service.snapshots() if s.source in self.map.sources]
         return max((c for c in captured if c is not None), default=None)
 
+    def oldest_capture(self) -> datetime | None:
+        """When the oldest snapshot was taken: the claim to check against the promise."""
+        captured = [s.captured for s in self._service.snapshots() if s.source in self.map.sources]
+        return min((c for c in captured if c is not None), default=None)
+
     def deferred(self, plan: Plan) -> frozenset[str]:
         """Nobody: snapshots are nobody's in particular."""
         return frozenset()

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from include.sandbox.bench import airflow, buckets, databases, notices, processors, requests
+from include.sandbox.bench import airflow, buckets, databases, evidence, notices, processors, requests
 from include.sandbox.bench.measure import Report
 from include.sandbox.world import World
 
@@ -20,6 +20,7 @@ PARTS: dict[str, Callable[[World, Report], None]] = {
     "export": requests.export,
     "processors": processors.erasures,
     "notices": notices.announcements,
+    "evidence": evidence.log,
     "parse": airflow.parse,
     "overhead": airflow.overhead,
 }

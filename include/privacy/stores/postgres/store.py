@@ -164,6 +164,11 @@ class PostgresStore:
         with connect(self._dsn) as connection:
             return subjects.due_keys(connection, self.map, rule, as_of)
 
+    def deleted_accounts(self, *, as_of: datetime) -> dict[int, int]:
+        """Whole days since deletion → how many accounts are still there."""
+        with connect(self._dsn) as connection:
+            return subjects.deleted_accounts(connection, self.map, as_of)
+
     def existing_keys(self, keys: Iterable[str]) -> set[str]:
         """Those of ``keys`` that the root table lists."""
         with connect(self._dsn) as connection:

@@ -87,6 +87,19 @@ def overdue(
     return Overdue(int(row[0]), as_of - limit - row[1] if row[1] else None, int(row[2]), 0, int(row[3]))
 
 
+def deleted_accounts(connection: Connection, database: DatabaseMap, as_of: datetime) -> dict[int, int]:
+    """Whole days since deletion → how many people of the root table."""
+    table, _, lifecycle = _root(database)
+    rows = connection.execute(
+        sql.SQL(
+            """SELECT floor(extract(epoch FROM %(as_of)s - {deleted}) / 86400)::int, count(*) FROM {table}
+               WHERE {deleted} <= %(as_of)s GROUP BY 1 ORDER BY 1"""
+        ).format(deleted=sql.Identifier(lifecycle.deleted_at), table=table),
+        {"as_of": as_of},
+    )
+    return {int(days): int(count) for days, count in rows}
+
+
 def mark_deleted(
     connection: Connection,
     database: DatabaseMap,

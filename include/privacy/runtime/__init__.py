@@ -6,23 +6,15 @@ a DAG file may import the use cases at no cost; tests put a :class:`Runtime` of 
 
 from __future__ import annotations
 
-import os
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from include.privacy import cloud_clients
-from include.privacy.connections import (
-    ConnectionInfo,
-    UnusableConnectionError,
-    connection,
-    key_bytes,
-    postgres_url,
-)
+from include.privacy.connections import UnusableConnectionError
+from include.privacy.runtime.base import Base
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from mypy_boto3_s3 import S3Client
 
     from include.privacy.ledger import Ledger
@@ -31,7 +23,6 @@ if TYPE_CHECKING:
     from include.privacy.mail.bulk import BulkMail
     from include.privacy.policy.bucket_map import BucketMap
     from include.privacy.policy.data_map import StoreMap
-    from include.privacy.policy.loading import Config
     from include.privacy.processors.protocol import Processor
     from include.privacy.stores.archive_bucket import ArchiveBucket
     from include.privacy.stores.doorbell import Doorbell
@@ -46,34 +37,11 @@ if TYPE_CHECKING:
 LEDGER = "privacy_ledger"
 LEDGER_OWNER = "privacy_ledger_owner"
 SENDGRID = "sendgrid"
-MASTER_KEY = "privacy_master_key"
-SUPPRESSION_KEY = "privacy_suppression_key"
-TRANSMISSION_KEY = "privacy_transmission_key"
 REQUEST_QUEUE = "request_queue"
 
 
-class Runtime:
+class Runtime(Base):
     """Adapters by name. Everything is cached for the life of the task's process."""
-
-    def __init__(
-        self,
-        connect: Callable[[str], ConnectionInfo] = connection,
-        load: Callable[[], Config] | None = None,
-    ) -> None:
-        self._connect = connect
-        self._load = load
-        self._made: dict[object, Any] = {}
-        self._lock = threading.RLock()
-
-    def connection(self, conn_id: str) -> ConnectionInfo:
-        """The connection of that id."""
-        return cast(ConnectionInfo, self._once(("connection", conn_id), lambda: self._connect(conn_id)))
-
-    def config(self) -> Config:
-        """Policy and data map, validated."""
-        from include.privacy.policy.loading import load_config
-
-        return cast("Config", self._once("config", self._load or load_config))
 
     def stores(self) -> tuple[StoreMap, ...]:
         """The maps of all stores in the order of erasure: the root store last."""
@@ -159,15 +127,6 @@ class Runtime:
             )
         return mapped, str(key)
 
-    def transmission_key(self) -> tuple[Ed25519PrivateKey, str]:
-        """The key that signs archives sent to another service, and its id (Art. 20(2) GDPR)."""
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-        info = self.connection(TRANSMISSION_KEY)
-        where = f"as password of connection {info.conn_id!r}"
-        raw = key_bytes(info.password or "", "the transmission key", where)
-        return Ed25519PrivateKey.from_private_bytes(raw), info.login or "1"
-
     def export_stores(self) -> tuple[ExportStore, ...]:
         """Every store and processor that holds data of single people, in the order of the map."""
         from include.privacy.policy.bucket_map import BucketMap
@@ -243,25 +202,10 @@ class Runtime:
         info = self.connection(REQUEST_QUEUE)
         return cast("Doorbell", self._once("doorbell", lambda: cloud_clients.doorbell(info)))
 
-    def master_key(self) -> bytes:
-        """The 32 bytes that wrap the ledger's keys: PRIVACY_MASTER_KEY, or the connection's password."""
-        text = os.environ.get("PRIVACY_MASTER_KEY") or self.connection(MASTER_KEY).password or ""
-        where = f"in PRIVACY_MASTER_KEY or as password of connection {MASTER_KEY!r}"
-        return key_bytes(text, "the master key", where)
-
-    def suppression_key(self) -> bytes:
-        """The 32 bytes that mark contacts on the suppression list; the platform's jobs have the same."""
-        text = self.connection(SUPPRESSION_KEY).password or ""
-        return key_bytes(text, "the suppression key", f"as password of connection {SUPPRESSION_KEY!r}")
-
     def aws(self, service: str, conn_id: str) -> Any:
         """boto3's client of a service of AWS; making one costs a fifth of a second."""
         info = self.connection(conn_id)
         return self._once(("aws", service, conn_id), lambda: cloud_clients.aws(service, info))
-
-    def dsn(self, conn_id: str) -> str:
-        """PostgreSQL URL of a connection. TLS with a verified certificate unless on this machine."""
-        return postgres_url(self.connection(conn_id))
 
     def _s3(self, conn_id: str) -> S3Client:
         return cloud_clients.s3(self.connection(conn_id))
@@ -275,20 +219,6 @@ class Runtime:
 
         google = cloud_clients.gcs(self.connection(store.connection))
         return GcsStore(store, google, batch_log=self.ledger())
-
-    def close(self) -> None:
-        """Close what holds connections; what is asked for afterwards is made anew."""
-        with self._lock:
-            made, self._made = list(self._made.values()), {}
-        for each in made:
-            if callable(close := getattr(each, "close", None)):
-                close()
-
-    def _once(self, key: object, make: Callable[[], Any]) -> Any:
-        with self._lock:
-            if key not in self._made:
-                self._made[key] = make()
-            return self._made[key]
 
 
 _current: Runtime | None = None

@@ -1,0 +1,1 @@
+"""Evidence that nobody can quietly change: checkpoints, certificates of erasure, the promise report."""
