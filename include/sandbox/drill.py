@@ -128,7 +128,7 @@ class SandboxPlanter:
         return captured_at
 
     def restore(self, planted: Planted, captured_at: datetime) -> dict[str, str] | None:  # noqa: D102
-        self.drop(DATABASES)
+        self.drop()
         with tempfile.TemporaryDirectory(prefix="drill-restore-") as folder:
             for store, connection in DATABASES.items():
                 key = f"backups/{store}/{captured_at.strftime(backups.KEY_TIME)}/{store}.dump"
@@ -144,8 +144,8 @@ class SandboxPlanter:
             for store, connection in restored.items()
         }
 
-    def drop(self, restored: Mapping[str, str]) -> None:  # noqa: D102
-        for connection in restored.values():
+    def drop(self) -> None:  # noqa: D102
+        for connection in DATABASES.values():
             self._server.drop_database(self._name(connection))
 
     def close(self) -> None:  # noqa: D102

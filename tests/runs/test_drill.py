@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from include.privacy.drill.planter import Planted
 from include.privacy.steps import work
 from include.sandbox.platform.seed import digest
 from tests.runs.conftest import BACKUPS, Estate
@@ -223,3 +224,50 @@ def test_without_a_planter_every_run_says_that_the_drill_is_off(
     monkeypatch.setitem(vars(config), "drill", DrillSettings(planter="include.sandbox.drill:Nobody"))
     assert drilled.run().state == "failed"
     assert drilled.estate.ledger.latest_drill() is None
+
+
+def test_planting_that_leaves_nothing_behind_proves_nothing(
+    drilled: Drilled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from include.sandbox.processors.control import ProcessorControl
+
+    monkeypatch.setattr(ProcessorControl, "seed", lambda *_: None)
+    assert drilled.run().state == "failed"
+    (failure,) = drilled.report()["failed"]
+    assert failure == "P6.1: nothing was found in postmark, sendgrid, stripe after planting"
+
+
+@pytest.mark.parametrize(
+    ("restored", "came_back", "ends"),
+    [
+        ({"accounts": "drill_accounts_db"}, {"accounts": 0}, "failed"),
+        ({}, {}, "passed"),
+        (None, {}, "erased"),
+    ],
+)
+def test_a_restore_may_take_time_or_be_impossible_but_never_bring_nobody_back(
+    drilled: Drilled,
+    monkeypatch: pytest.MonkeyPatch,
+    restored: dict[str, str] | None,
+    came_back: dict[str, int],
+    ends: str,
+) -> None:
+    from include.sandbox.drill import SandboxPlanter
+
+    monkeypatch.setattr(SandboxPlanter, "plant", lambda *_: Planted("1", {}, {}))
+    monkeypatch.setattr(SandboxPlanter, "residue", lambda *_: {})
+    monkeypatch.setattr(SandboxPlanter, "restore", lambda *_: restored)
+    monkeypatch.setattr(SandboxPlanter, "residue_in", lambda *_: came_back)
+    monkeypatch.setattr(SandboxPlanter, "ask", lambda *_: None)
+    drilled.begin_at("erased", {"captured_at": drilled.as_of.isoformat()})
+    run = drilled.run()
+    if ends == "failed":
+        assert (run.state, drilled.latest().state) == ("failed", "clearing")
+        assert drilled.report()["failed"] == ["P4.3: the restored backup of accounts has nobody in it"]
+        return
+    assert (run.state, drilled.latest().state) == ("success", ends)
+    if ends == "passed":
+        assert drilled.evidence()[-1]["rehearsed_restore"] is False
+    else:
+        assert drilled.run(DAY).state == "failed"
+        assert drilled.report()["failed"] == ["P4.3: the drill has not come beyond 'erased' within 24 hours"]

@@ -64,13 +64,16 @@ class Planter(Protocol):
         """When the backup was captured that has the person in it; ``None``: there is none yet."""
 
     def restore(self, planted: Planted, captured_at: datetime) -> Mapping[str, str] | None:
-        """Restore that backup into closed databases: connection by store. ``None``: no way to do it here."""
+        """Restore that backup into closed databases, in place of earlier copies: connection by store.
+
+        ``None``: it is under way, to be asked again. Empty: there is no way to do it here.
+        """
 
     def residue_in(self, planted: Planted, restored: Mapping[str, str]) -> Mapping[str, int]:
         """As :meth:`residue`, in restored databases."""
 
-    def drop(self, restored: Mapping[str, str]) -> None:
-        """Drop restored databases; those that are gone already are no error."""
+    def drop(self) -> None:
+        """Drop every restored copy that there is, however far its restore has come; none is no error."""
 
     def close(self) -> None:
         """Give back what holds connections; called at the end of each task."""

@@ -73,22 +73,25 @@ class Moment:
 
 
 def plant(now: Moment) -> Done:
-    """Plant, and see that the planter finds in every store what it says is there: or nothing is proven."""
+    """Put the person into every store and processor."""
     planted = now.planter.plant(str(now.drill.id), now.as_of)
-    held = now.planter.residue(planted)
-    if empty := [name for name in planted.markers if not held.get(name)]:
-        raise DrillFailure(
-            PROMISES[ACCESS], f"nothing of the person was found in {', '.join(empty)} after planting"
-        )
-    known = [*erasure_stores(), *runtime().config().processors]
-    facts = {"planted_in": sorted(planted.markers), "not_planted": sorted({*known} - {*planted.markers})}
+    known = {*erasure_stores(), *runtime().config().processors}
+    facts = {"planted_in": sorted(planted.markers), "not_planted": sorted(known - {*planted.markers})}
     return Done("planted", facts, planted=planted)
 
 
 def ask_access(now: Moment) -> Done:
-    """The click on “show me everything you hold”."""
+    """See that the planter finds the person wherever it says it planted one, or nothing is proven; then the
+    click on “show me everything you hold”.
+    """
+    held = now.planter.residue(now.planted)
+    if empty := [name for name in now.planted.markers if not held.get(name)]:
+        where = dict.fromkeys(empty, 1)
+        raise DrillFailure(
+            PROMISES[ACCESS], f"nothing was found in {', '.join(sorted(empty))} after planting", where
+        )
     ask(now, ACCESS, {})
-    return Done("asked_access", {"request": now.request_id(ACCESS)})
+    return Done("asked_access", {"request": now.request_id(ACCESS), "held": held})
 
 
 def look_at_archive(now: Moment) -> Done | None:
@@ -158,16 +161,18 @@ def look_for_residue(now: Moment) -> Done | None:
     return Done("erased", {"recipients": outcomes})
 
 
-def restore(now: Moment) -> Done:
+def restore(now: Moment) -> Done | None:
     """The backup comes back as a closed copy, with the person in it: otherwise nothing is proven."""
     captured_at = parse_instant(now.drill.notes["captured_at"])
     restored = now.planter.restore(now.planted, captured_at)
     if restored is None:
-        return Done("restored", {"restored": []}, {"restored": {}})
-    back = now.planter.residue_in(now.planted, restored)
+        return None
+    back = now.planter.residue_in(now.planted, restored) if restored else {}
     if empty := [store for store in restored if not back.get(store)]:
-        raise DrillFailure(BACKUPS, f"the restored backup of {', '.join(empty)} has nothing of the person")
-    return Done("restored", {"restored": sorted(restored), "came_back": back}, {"restored": dict(restored)})
+        where = dict.fromkeys(empty, 1)
+        raise DrillFailure(BACKUPS, f"the restored backup of {', '.join(empty)} has nobody in it", where)
+    facts = {"restored": sorted(restored), "came_back": back}
+    return Done("restored", facts, {"restored": dict(restored)})
 
 
 def replay(now: Moment) -> Done:
@@ -192,15 +197,13 @@ def replay(now: Moment) -> Done:
 
 def finish(now: Moment) -> Done:
     """Drop the copies: they have everybody in them."""
-    restored: Mapping[str, str] = now.drill.notes["restored"]
-    now.planter.drop(restored)
-    return Done("passed", {"rehearsed_restore": bool(restored)})
+    now.planter.drop()
+    return Done("passed", {"rehearsed_restore": bool(now.drill.notes["restored"])})
 
 
 def clear(now: Moment) -> Done | None:
     """Take away what a failed drill planted, by a request like any other, and say what is left and where."""
-    if restored := now.drill.notes.get("restored"):
-        now.planter.drop(restored)
+    now.planter.drop()
     if now.drill.planted is None:
         return Done("failed", {"left": {}})
     ask(now, ERASURE, {})
@@ -245,6 +248,8 @@ def too_late(now: Moment, error: Exception | None = None) -> DrillFailure:
         return DrillFailure(IDENTITY, f"the proof of identity that came with {row.right} was not accepted")
     hours = runtime().config().drill.waits(state) // timedelta(hours=1)
     why = f" ({type(error).__name__})" if error else ""
+    if now.drill.planted is None:
+        why += "; what was planted until then has to be taken away by hand"
     promise = _BROKEN_WHEN_LATE.get(state, PROMISES[ACCESS])
     return DrillFailure(promise, f"the drill has not come beyond {state!r} within {hours} hours{why}")
 
