@@ -50,19 +50,15 @@ from include.privacy.steps import runs
 )
 def announce_policy_change():
     run = task(runs.open_run)("policy_notice")
-    versions = task(campaigns.take_up)(run)
-    rung = task(campaigns.ring, outlets=[AssetAlias(WOKEN)])(run)
+    versions = task(campaigns.take_up, outlets=[AssetAlias(WOKEN)])(run)
     gathered = task(gathering.gather).partial(ledger_run=run).expand(version=versions)
     # What is not delivered is known first, so that the other provider gets it in the same run.
     looked = task(proving.look, pool=PROCESSORS_POOL).partial(ledger_run=run).expand(version=versions)
     sent = task(sending.send, pool=PROCESSORS_POOL).partial(ledger_run=run).expand(version=versions)
-    told = task(proving.tell_in_app).partial(ledger_run=run).expand(version=versions)
     concluded = task(proving.conclude).partial(ledger_run=run).expand(version=versions)
-    entered = task(entering.enter, trigger_rule=TriggerRule.ALL_DONE)(run)
-    accepted = task(entering.accept)(run)
+    applied = task(entering.apply, trigger_rule=TriggerRule.ALL_DONE)(run)
     reported = task(reporting.report, trigger_rule=TriggerRule.ALL_DONE)(run, versions)
-    versions >> rung
-    gathered >> looked >> sent >> told >> concluded >> entered >> accepted >> reported
+    gathered >> looked >> sent >> concluded >> applied >> reported
 
 
 announce_policy_change()

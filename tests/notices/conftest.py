@@ -63,15 +63,13 @@ class Campaign:
         """One run of the DAG, its tasks in their order."""
         run = self.open_run(dry_run=dry_run)
         versions = campaigns.take_up(run)
-        done: dict[str, Any] = {"versions": versions, "unasked": campaigns.ring(run)}
+        done: dict[str, Any] = {"versions": versions, "unasked": len(campaigns.unasked(self.now))}
         for version in versions:
             done["gathered"] = gathering.gather(run, version)
             done["looked"] = proving.look(run, version)
             done["sent"] = sending.send(run, version)
-            done["told"] = proving.tell_in_app(run, version)
             done["concluded"] = proving.conclude(run, version)
-        done["in_force"] = entering.enter(run)
-        done["accepted"] = entering.accept(run)
+        done |= entering.apply(run)
         done["report"] = reporting.report(run, versions)
         self.done = done
         return done

@@ -60,10 +60,11 @@ def campaign(version: str) -> CampaignRow:
     return found
 
 
-def take_up(ledger_run: str) -> list[str]:
+def take_up(ledger_run: str, outlet_events: Any = None) -> list[str]:
     """Propose what is new, and name the versions whose campaigns have something to do now.
 
-    A dry run proposes nothing and names what a live one would work on or propose.
+    Wakes the run that asks, when a proposal is before nobody. A dry run proposes nothing and names what a
+    live one would work on or propose.
     """
     run, ledger = read_run(ledger_run), runtime().ledger()
     found: list[str] = []
@@ -89,6 +90,8 @@ def take_up(ledger_run: str) -> list[str]:
             row.effective_on.isoformat(),
             row.dispatch_by.isoformat(),
         )
+    if not run.dry_run and unasked(run.as_of):
+        add_event(outlet_events, PROPOSED)
     return found
 
 
@@ -109,15 +112,6 @@ def propose(notice: PolicyNotice, run_id: UUID, at: datetime) -> CampaignRow:
             at=at,
         )
     )
-
-
-def ring(ledger_run: str, outlet_events: Any = None) -> int:
-    """Wake the run that asks, when a proposal is before nobody; returns how many those are."""
-    run = read_run(ledger_run)
-    waiting = 0 if run.dry_run else len(unasked(run.as_of))
-    if waiting:
-        add_event(outlet_events, PROPOSED)
-    return waiting
 
 
 def unasked(as_of: datetime) -> list[CampaignRow]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from include.privacy.notices.campaigns import settings
@@ -20,6 +20,11 @@ log = logging.getLogger(__name__)
 
 LATE = timedelta(hours=1)
 """How long after a session began its row may be written: read again, so that none is missed."""
+
+
+def apply(ledger_run: str) -> dict[str, Any]:
+    """Let versions apply whose time has come, and record who accepts the one that does; returns both."""
+    return {"in_force": enter(ledger_run), "accepted": accept(ledger_run)}
 
 
 def enter(ledger_run: str) -> str | None:

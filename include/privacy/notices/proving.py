@@ -91,15 +91,16 @@ def _token(reference: str | None) -> UUID | None:
         return None
 
 
-def tell_in_app(ledger_run: str, version: str) -> int:
+def _tell_in_app(row: CampaignRow) -> int:
     """Whom no letter reaches finds the notice in the app, through the outbox; returns how many."""
-    run, ledger = read_run(ledger_run), runtime().ledger()
-    if run.dry_run:
-        return 0
-    row, told = campaign(version), 0
+    ledger, told = runtime().ledger(), 0
     if row.state not in WORKING:
         return 0
-    body = {"version": version, "effective_on": row.effective_on.isoformat(), "url": settings().policy_url}
+    body = {
+        "version": row.version,
+        "effective_on": row.effective_on.isoformat(),
+        "url": settings().policy_url,
+    }
     while people := ledger.undeliverable(row.id, _PEOPLE):
         runtime().postbox().post("policy_notice", people, body)
         ledger.record_told_in_app([token for token, _ in people], runs.current_instant())
@@ -108,11 +109,15 @@ def tell_in_app(ledger_run: str, version: str) -> int:
 
 
 def conclude(ledger_run: str, version: str) -> dict[str, Any]:
-    """Move the date if sending took too long, tell of that, and prove the campaign when nobody is open."""
+    """Put the notice into the app of whoever no letter reaches, and prove the campaign when nobody is open.
+
+    If sending took too long the date moves, and everybody who was told the former one is told.
+    """
     run, ledger = read_run(ledger_run), runtime().ledger()
     if run.dry_run:
         return {}
     row = campaign(version)
+    told = _tell_in_app(row)
     if row.state == "sending":
         now = runs.current_instant()
         reached = ledger.coverage(row.id)
@@ -126,7 +131,7 @@ def conclude(ledger_run: str, version: str) -> dict[str, Any]:
         row = campaign(version)
     if row.announced_on != row.effective_on:
         _tell_of_the_new_date(row)
-    return {"state": row.state, "effective_on": row.effective_on.isoformat()}
+    return {"state": row.state, "effective_on": row.effective_on.isoformat(), "told_in_app": told}
 
 
 def _move(run: RunRow, row: CampaignRow, since: datetime) -> None:
