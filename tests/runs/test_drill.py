@@ -103,12 +103,10 @@ def test_a_store_that_the_erasure_forgets_is_found_and_named(
     drilled: Drilled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drilled.begin_at("backed_up")
-    assert drilled.run().state == "success"
     stores = work.erasure_stores()
     with monkeypatch.context() as patch:
         patch.setattr(work, "erasure_stores", lambda: [s for s in stores if s != "user_content"])
-        drilled.answer("erasure")
-    run = drilled.run()
+        run = drilled.until("passed")
     assert run.state == "failed"
     report = drilled.report()
     assert report["failed"] == ["P6.3: the erasure was answered, and the person is left in user_content (4)"]
@@ -131,8 +129,7 @@ def test_a_drill_without_an_answer_in_time_fails_and_takes_away_what_it_planted(
     assert drilled.latest().state == "clearing" and drilled.latest().planted == planted
     assert drilled.breaches() == {("P6.1 drill", "drill"): 1}
     drilled.answer("access")  # late, and yet before anything is erased
-    drilled.answer("erasure")
-    assert drilled.run().state == "success"
+    assert drilled.until("failed").state == "success"
     assert (drilled.latest().state, drilled.report()["left"]) == ("failed", {})
     assert drilled.estate.value("accounts", "SELECT count(*) FROM accounts WHERE id >= 920000000") == 0
 
@@ -143,10 +140,8 @@ def test_a_replay_that_leaves_the_person_in_a_restored_copy_is_found(
     from include.privacy.drill import replaying
 
     drilled.begin_at("corrected")
-    assert drilled.run().state == "success"
-    drilled.answer("erasure")
     monkeypatch.setattr(replaying, "replay", lambda *_: None)
-    assert drilled.run().state == "failed"
+    assert drilled.until("passed").state == "failed"
     (failure,) = drilled.report()["failed"]
     assert failure.startswith("P4.3: after the replay of a restored backup the person is in accounts (")
     assert {rule for rule, _ in drilled.breaches()} == {"P4.3 drill"}
@@ -158,8 +153,11 @@ def test_a_correction_that_does_not_reach_a_store_is_found(drilled: Drilled) -> 
     planted = drilled.begin_at("answered")
     assert drilled.run().state == "success"
     drilled.answer("rectification")
-    drilled.as_of += timedelta(hours=1)
-    drilled.estate.settle(as_of=drilled.as_of)
+    for _ in range(6):
+        if not drilled.estate.ledger.requests(["awaiting_recipients"]):
+            break
+        drilled.as_of += timedelta(minutes=30)
+        drilled.estate.settle(as_of=drilled.as_of)
     with psycopg.connect(drilled.estate.platform.dsn("practice")) as practice:
         practice.execute(
             "UPDATE learners SET display_name = 'as before' WHERE account_id = %s", (int(planted.account),)

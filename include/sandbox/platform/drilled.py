@@ -8,12 +8,13 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from include.sandbox.platform.people import Marker, Person
+from include.sandbox.processors import sendgrid_people
 
 FIRST_ACCOUNT, FIRST_INDEX, STEP = 920_000_000, 300_000_000, 40
 """Far above everybody else, so that no sequence of the platform's ever comes there."""
 _ROOM = 1_000_000
-_REACHED_BY_POSTMARK = 10
-"""The stand-in has letters that were opened for shares below it."""
+_REACHED_BY_POSTMARK, _DELIVERED_BY_SENDGRID = 10, 10
+"""Shares below the first have letters that were opened; those below the second are on a list of bounces."""
 
 
 def marker(reference: str) -> Marker:
@@ -80,13 +81,16 @@ def pattern(found: Marker, *, ids: bool = True) -> str:
 def _number(reference: str) -> int:
     digest = int(hashlib.sha256(reference.encode()).hexdigest()[:12], 16)
     number = digest % _ROOM
-    while _postmark_share(FIRST_ACCOUNT + number) >= _REACHED_BY_POSTMARK:
+    while not _fit(FIRST_ACCOUNT + number):
         number = (number + 1) % _ROOM
     return number
 
 
-def _postmark_share(account: int) -> int:
-    return int(hashlib.sha256(f"postmark {account}".encode()).hexdigest()[:8], 16) % 100
+def _fit(account: int) -> bool:
+    """Whether Postmark's stand-in has letters to the person, and SendGrid's would deliver one."""
+    digest = hashlib.sha256(f"postmark {account}".encode()).hexdigest()
+    reached = int(digest[:8], 16) % 100 < _REACHED_BY_POSTMARK
+    return reached and sendgrid_people.share({"account_id": account}) >= _DELIVERED_BY_SENDGRID
 
 
 def _letters(number: int) -> str:
