@@ -65,7 +65,7 @@ from include.privacy.steps import executing, runs
     },
 )
 def replay_after_restore():
-    run = task(runs.open_run)(targets.KIND)
+    run = task(runs.open_run)("replay")
     chosen = task(targets.check)(run)
     items = task(erasing.freeze, pool=RETENTION_POOL, execution_timeout=ERASING_TIMEOUT)(run, chosen)
     here = {"ledger_run": run, "targets": chosen}
