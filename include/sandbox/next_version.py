@@ -39,8 +39,9 @@ _TEXTS: dict[str, dict[str, dict[str, str]]] = {
 
 
 def copy_config(into: Path) -> Path:
-    """A copy of ``config/`` that a deployment may edit; returns the folder."""
-    shutil.copytree(ROOT / "config", into, dirs_exist_ok=True)
+    """A fresh copy of ``config/`` that a deployment may edit, in place of any other; returns the folder."""
+    shutil.rmtree(into, ignore_errors=True)
+    shutil.copytree(ROOT / "config", into)
     return into
 
 

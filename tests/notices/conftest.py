@@ -174,6 +174,9 @@ def campaign(
     """A version that applies in 40 days, drafted and complete; nothing is approved yet."""
     database = f"ledger_{uuid4().hex[:10]}"
     world.postgres.create_database(database, "ledger_owner", notice_ledger)
+    with psycopg.connect(world.dsn(database), autocommit=True) as connection:
+        # As in a deployment: the DAGs' role makes no table in the ledger, not even a temporary one.
+        connection.execute(f'REVOKE TEMPORARY ON DATABASE "{database}" FROM PUBLIC'.encode())
     config = next_version.copy_config(tmp_path / "config")
     now = datetime.now(UTC)
     next_version.announce(config, (now + timedelta(days=40)).date())

@@ -169,3 +169,22 @@ def test_a_version_whose_folder_is_gone_while_it_is_announced_is_an_alarm(approv
     with pytest.raises(FindingError, match=r"config/notices/2027/ is gone"):
         approved.turn()
     assert next_version.VERSION == VERSION
+
+
+def test_whoever_is_restricted_or_erased_before_being_told_in_the_app_is_not_told(approved: Campaign) -> None:
+    people = approved.rows(
+        "accounts", "SELECT id, email FROM accounts WHERE deleted_at IS NULL ORDER BY id LIMIT 3"
+    )
+    approved.sendgrid.control.configure(bounces=[email for _, email in people])
+    approved.turn()
+    (restricted, _), (told, _), (gone, _) = people
+    approved.rows(
+        "accounts", "INSERT INTO privacy_restrictions VALUES (%s, '*', 'restriction', now())", restricted
+    )
+    approved.rows("accounts", "UPDATE accounts SET deleted_at = now() WHERE id = %s", gone)
+    approved.later(minutes=2)
+    approved.turn()
+    rows = approved.rows("accounts", "SELECT account_id FROM privacy_outbox WHERE kind = 'policy_notice'")
+    assert rows == [(told,)]
+    assert approved.states()["left"] == 2
+    assert approved.row.state == "proven"

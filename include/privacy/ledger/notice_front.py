@@ -47,5 +47,7 @@ class NoticeFront(Front):
     record_events = sealed(_notice_proof.record_events)
     written_to = sealed(_notice_proof.written_to)
     undeliverable = sealed(_notice_proof.undeliverable)
+    erased_meanwhile = plain(_notice_audience.erased_meanwhile)
+    record_left = plain(_notice_proof.record_left)
     record_told_in_app = plain(_notice_proof.record_told_in_app)
     coverage = plain(_notice_coverage.coverage)

@@ -258,6 +258,16 @@ def written_to(
     return [(token, key.read_text(sealed, delivery_context(token))) for token, sealed in rows]
 
 
+def record_left(session: Session, tokens: Sequence[UUID], at: datetime) -> None:
+    """These people are deleted or restricted by now: nothing more is told to them."""
+    session.execute(
+        update(NoticeDelivery)
+        .where(NoticeDelivery.token.in_(tuple(tokens)), NoticeDelivery.state == "undeliverable")
+        .values(state="left", settled_at=at),
+        execution_options={"synchronize_session": False},
+    )
+
+
 def record_told_in_app(session: Session, tokens: Sequence[UUID], at: datetime) -> None:
     """The notice waits for these people in the app."""
     session.execute(

@@ -52,6 +52,11 @@ class Reached:
     reach: Reach
     address: str | None = field(default=None, repr=False)
 
+    @property
+    def left(self) -> bool:
+        """Whether nothing may be told to them any more."""
+        return self.reach is Reach.left
+
 
 @dataclass(frozen=True)
 class ClaimedBatch:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from include.privacy.notices.campaigns import settings
-from include.privacy.policy.notice_dates import applies_from, notice_dates
+from include.privacy.policy.notice_dates import applies_from, first_instant
 from include.privacy.policy.notices import PROMISED_DAYS, PolicyNotice
 from include.privacy.runtime import runtime
 from include.privacy.steps.runs import read_run
@@ -53,7 +53,7 @@ def _enter_first(run: RunRow) -> None:
     if policy.version in announced:
         log.error("config/policy.yaml is version %s, which is still to be announced", policy.version)
         return
-    at = notice_dates(policy.effective, policy.timezone, settings().lead_days).effective_at
+    at = first_instant(policy.effective, ZoneInfo(policy.timezone))
     if at > run.as_of:
         log.error("config/policy.yaml is version %s, which does not apply yet", policy.version)
         return
@@ -68,8 +68,7 @@ def _enter(run: RunRow, notice: PolicyNotice) -> None:
     if current is None or current.version != head.previous:
         return
     if not head.material:
-        policy = runtime().config().policy
-        at = notice_dates(head.effective, policy.timezone, settings().lead_days).effective_at
+        at = first_instant(head.effective, ZoneInfo(runtime().config().policy.timezone))
         if at <= run.as_of:
             ledger.enter_into_force(
                 run.id, version=head.version, effective_at=at, at=run.as_of, entered="editorial"

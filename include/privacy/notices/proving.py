@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid5
 
 from include.privacy.notices.campaigns import WORKING, campaign, settings
+from include.privacy.notices.gathering import find
 from include.privacy.policy.notice_dates import earliest_effective, notice_dates
 from include.privacy.runtime import runtime
 from include.privacy.steps import runs
@@ -102,9 +103,15 @@ def _tell_in_app(row: CampaignRow) -> int:
         "url": settings().policy_url,
     }
     while people := ledger.undeliverable(row.id, _PEOPLE):
-        runtime().postbox().post("policy_notice", people, body)
-        ledger.record_told_in_app([token for token, _ in people], runs.current_instant())
-        told += len(people)
+        there = find([key for _, key in people])
+        left = [token for token, key in people if key in there and there[key].left]
+        tell = [(token, key) for token, key in people if key in there and not there[key].left]
+        # Whoever asked for erasure is restricted from then on: nothing new about them is written anywhere.
+        ledger.erased_meanwhile(row.id, [token for token, key in people if key not in there])
+        ledger.record_left(left, runs.current_instant())
+        runtime().postbox().post("policy_notice", tell, body)
+        ledger.record_told_in_app([token for token, _ in tell], runs.current_instant())
+        told += len(tell)
     return told
 
 

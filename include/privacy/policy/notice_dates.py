@@ -32,7 +32,7 @@ class NoticeDates:
 def notice_dates(effective_on: date, timezone: str, lead_days: int) -> NoticeDates:
     """The dates of a version that applies from the beginning of that day."""
     zone = ZoneInfo(timezone)
-    effective_at = _midnight(effective_on, zone)
+    effective_at = first_instant(effective_on, zone)
     dispatch_by = effective_at - timedelta(days=PROMISED_DAYS)
     latest_start = dispatch_by - timedelta(days=SENDING_DAYS)
     return NoticeDates(
@@ -49,10 +49,10 @@ def earliest_effective(as_of: datetime, timezone: str) -> date:
     zone = ZoneInfo(timezone)
     ready = due_at(require_utc(as_of), PROMISED_DAYS + SENDING_DAYS)
     day = ready.astimezone(zone).date()
-    return day if _midnight(day, zone) >= ready else day + timedelta(days=1)
+    return day if first_instant(day, zone) >= ready else day + timedelta(days=1)
 
 
-def _midnight(day: date, zone: ZoneInfo) -> datetime:
+def first_instant(day: date, zone: ZoneInfo) -> datetime:
     """The first instant of the day; where the clocks skip midnight, the first that exists."""
     return datetime.combine(day, time.min, tzinfo=zone).astimezone(UTC)
 
