@@ -165,6 +165,8 @@ class World:
             for name, value in {
                 "accounts_db": self._database("accounts", postgres.DAG_ROLE),
                 "practice_db": self._database("practice", postgres.DAG_ROLE),
+                "drill_accounts_db": self._database("accounts_drill", postgres.DAG_ROLE),
+                "drill_practice_db": self._database("practice_drill", postgres.DAG_ROLE),
                 "privacy_ledger": self._database("ledger", postgres.DAG_ROLE),
                 "privacy_ledger_owner": self._database("ledger", "ledger_owner"),
                 "airflow_metadata": self._database("airflow", "airflow"),

@@ -52,6 +52,10 @@ def lived(ledger: Ledger, database: LedgerDatabase) -> UUID:
     ledger.decide_plan(plan.id, True, "grace")
     hold = ledger.place_hold("case", "a claim", "grace", "subject", "4714")
     ledger.release_hold(hold, "grace")
+    drill = ledger.begin_drill(run, AS_OF)
+    ledger.move_drill(drill.id, "planting", "planted", run, AS_OF, planted={"account": "4715"})
+    ledger.move_drill(drill.id, "planted", "clearing", run, AS_OF, failure="P6.1: nothing was found")
+    ledger.move_drill(drill.id, "clearing", "failed", run, AS_OF)
     ledger.intend_archive(request, "archives", AS_OF, AS_OF + timedelta(days=7))
     with database.as_owner() as connection:
         connection.execute("UPDATE ledger.archive SET deleted_at = %s", [AS_OF])
@@ -79,7 +83,7 @@ def test_past_every_period_nothing_is_left_that_identifies_anybody(
 ) -> None:
     before = personal(database)
     assert set(before) >= {
-        "request", "letter", "cohort_page", "hold", "plan", "archive", "quarantine", "callback",
+        "request", "letter", "cohort_page", "hold", "drill", "plan", "archive", "quarantine", "callback",
         "verification_token", "verification_attempt", "tombstone", "journal_entry", "sealing_key",
     }  # fmt: skip
     dry = ledger.expire_own_records(FAR, **PERIODS, dry_run=True)

@@ -47,6 +47,7 @@ DAGS = {
     "release_legal_hold",
     "replay_after_restore",
     "revoke_request_archive",
+    "run_drill",
     "settle_recipients",
     "simulate_policy_change",
     "watch_request_deadlines",

@@ -19,6 +19,7 @@ from include.privacy.ledger import closing as _closing
 from include.privacy.ledger import cohorts as _cohorts
 from include.privacy.ledger import deadlines as _deadlines
 from include.privacy.ledger import decisions as _decisions
+from include.privacy.ledger import drills as _drills
 from include.privacy.ledger import evidence as _evidence
 from include.privacy.ledger import fencing as _fencing
 from include.privacy.ledger import holds as _holds
@@ -182,6 +183,10 @@ class Ledger(NoticeFront, EvidenceFront):
 
     append_evidence = plain(_evidence.append_evidence)
     evidence = plain(_evidence.evidence)
+
+    begin_drill = sealed(_drills.begin_drill)
+    move_drill = sealed(_drills.move_drill)
+    latest_drill = sealed(_drills.latest_drill)
 
     purge_records = plain(_records.purge_records)
     overdue_records = plain(_records.overdue_records)

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import delete, or_, update
 from sqlalchemy.orm import Session, sessionmaker
 
+from include.privacy.ledger.drill_models import Drill
 from include.privacy.ledger.evidence import append_evidence
 from include.privacy.ledger.models import PlanRecord, Quarantined, SealingKey
 from include.privacy.ledger.notice_audience import purge_hearers
@@ -35,6 +36,7 @@ EXPIRES: Mapping[str, str] = {
     "cohort_request": "with the cohort's pages",
     "hold": "request_records_days after its release",
     "plan": "who decided is removed request_records_days after the decision; the rest names nobody",
+    "drill": "request_records_days after it ended; who was planted is unreadable from then on",
     "archive": "request_records_days after its object was deleted",
     "quarantine": "own_retention.quarantine_days after it was last seen",
     "verification_token": "own_retention.token_days after its end, and with its request",
@@ -130,7 +132,11 @@ def _beside_requests(session: Session, before: datetime) -> dict[str, int]:
         .where(PlanRecord.decided_at <= before, PlanRecord.decided_by_sealed.is_not(None))
         .values(decided_by_sealed=None)
     )
-    return {"archives": _gone(session, archives), "deciders": _gone(session, names)}
+    return {
+        "archives": _gone(session, archives),
+        "deciders": _gone(session, names),
+        "drills": _gone(session, delete(Drill).where(Drill.ended_at <= before)),
+    }
 
 
 def _gone(session: Session, statement: Any) -> int:

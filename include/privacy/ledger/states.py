@@ -8,6 +8,7 @@ The key ``""`` lists the states in which a row may begin.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 
 from include.privacy.ledger.errors import IllegalTransition
 
@@ -105,7 +106,33 @@ NOTICE: Mapping[str, frozenset[str]] = {
 }
 """The campaign of a policy notice. Only a proven one enters into force (P8.1)."""
 
-MACHINES: Mapping[str, Mapping[str, frozenset[str]]] = {"request": REQUEST, "plan": PLAN, "notice": NOTICE}
+_DRILL = (
+    "planting",
+    "planted",
+    "asked_access",
+    "answered",
+    "asked_rectification",
+    "corrected",
+    "backed_up",
+    "asked_erasure",
+    "erased",
+    "restored",
+    "replayed",
+    "passed",
+)
+DRILL: Mapping[str, frozenset[str]] = {
+    "": frozenset({"planting"}),
+    **{start: frozenset({end, "clearing"}) for start, end in pairwise(_DRILL)},
+    "clearing": frozenset({"failed"}),
+}
+"""A drill goes one way. One that failed anywhere takes away what it planted before it ends."""
+
+MACHINES: Mapping[str, Mapping[str, frozenset[str]]] = {
+    "request": REQUEST,
+    "plan": PLAN,
+    "notice": NOTICE,
+    "drill": DRILL,
+}
 
 
 def transitions() -> Iterator[tuple[str, str, str]]:

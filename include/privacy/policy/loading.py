@@ -15,6 +15,7 @@ from include.privacy.policy.control_validation import control_problems
 from include.privacy.policy.controls import Controls
 from include.privacy.policy.data_map import DatabaseMap, DataMap
 from include.privacy.policy.documents import Document, read_document
+from include.privacy.policy.drill import DrillSettings
 from include.privacy.policy.evidence import EvidenceConfig
 from include.privacy.policy.letters import LetterConfig
 from include.privacy.policy.notice_validation import (
@@ -65,6 +66,7 @@ class Config:
     controls: Controls = field(default_factory=Controls)
     notices: Notices = field(default_factory=Notices)
     evidence: EvidenceConfig | None = None
+    drill: DrillSettings = field(default_factory=DrillSettings)
 
     def working_calendar(self) -> WorkingCalendar:
         """The company's working days, in its zone."""
@@ -118,7 +120,8 @@ def load_config(folder: Path | None = None, *, policy_text: str | None = None) -
     clouds, clouds_document, cloud_faults = read_optional(folder / "clouds.yaml", Clouds)
     recipients, recipients_document, recipient_faults = read_optional(folder / "recipients.yaml", Recipients)
     controls, controls_document, control_faults = read_optional(folder / "controls.yaml", Controls)
-    problems += [*cloud_faults, *recipient_faults, *control_faults]
+    drill, drill_document, drill_faults = read_optional(folder / "drill.yaml", DrillSettings)
+    problems += [*cloud_faults, *recipient_faults, *control_faults, *drill_faults]
     evidence, evidence_document, evidence_faults = read_evidence(folder / "evidence.yaml")
     problems += evidence_faults
     if complete:
@@ -155,7 +158,7 @@ def load_config(folder: Path | None = None, *, policy_text: str | None = None) -
             data_map.model_dump_json(by_alias=True),
             letters.content(),
             *(each.map.model_dump_json() for each in processors),
-            *(part.model_dump_json() for part in (clouds, recipients, controls) if part.model_fields_set),
+            *(p.model_dump_json() for p in (clouds, recipients, controls, drill) if p.model_fields_set),
             *(notices.settings.model_dump_json() for _ in "1" if notices.settings),
             *(each.digest for each in notices.versions),
             evidence.model_dump_json() if evidence else "",
@@ -167,8 +170,8 @@ def load_config(folder: Path | None = None, *, policy_text: str | None = None) -
     documents |= {each.map.processor: each.document for each in processors}
     asked = by_name(each.map for each in processors)
     documents |= {"clouds": clouds_document, "recipients": recipients_document, "controls": controls_document}
-    documents |= {"evidence": evidence_document}
-    parts = (clouds, recipients, controls, notices, evidence)
+    documents |= {"evidence": evidence_document, "drill": drill_document}
+    parts = (clouds, recipients, controls, notices, evidence, drill)
     return Config(policy, calendar, data_map, letters, digest, asked, documents, *parts)
 
 

@@ -43,12 +43,14 @@ def conclude(
     targets: list[Target] | None = None,
     items: list[Item] | None = None,
     applied: list[Counts] | None = None,
+    *,
+    opening: bool = True,
 ) -> dict[str, Any]:
     """Look again, conclude the cohorts, open what is clean, report; ends the run.
 
     Nothing is opened while anybody erased is found whom no hold keeps, or a step of this run failed. People
     whom a hold keeps stay, closed to every job. Tombstones are written anew, because a backup may have been
-    made of the restored store meanwhile.
+    made of the restored store meanwhile. ``opening``: whether the platform is to use what was restored.
     """
     run = read_run(ledger_run)
     if targets is None:
@@ -70,7 +72,7 @@ def conclude(
         opened: list[str] = []
         if not run.dry_run:
             _close_to_jobs(held & set(found.keys), targets, run.as_of)
-            if not problems:
+            if opening and not problems:
                 opened = _open(targets, run.id)
     summary: dict[str, Any] = {
         "as_of": run.as_of.isoformat(),

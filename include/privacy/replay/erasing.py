@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from include.privacy.replay.finding import find
-from include.privacy.replay.targets import FOUND, KIND, Target, is_database, restored
+from include.privacy.replay.targets import FOUND, Target, is_database, restored
 from include.privacy.runtime import runtime
 from include.privacy.steps import executing, planning, probing
 from include.privacy.steps.leftovers import drop_leftovers
@@ -38,7 +38,7 @@ def freeze(ledger_run: str, targets: list[Target]) -> list[Item]:
                 if is_database(target["store"]) and target["captured_at"]:
                     drop_leftovers(target["store"], target["connection"])
             stores = {t["store"] for t in targets}
-            for row in ledger.plans_in(UNFINISHED, kind=KIND):
+            for row in ledger.plans_in(UNFINISHED, kind=run.kind):
                 if row.plan.cohort_id is not None and row.plan.store in stores and row.run_id != run.id:
                     interrupted[row.plan.cohort_id] = None
             for cohort_id in interrupted:
@@ -49,7 +49,7 @@ def freeze(ledger_run: str, targets: list[Target]) -> list[Item]:
         ledger.append_evidence(FOUND, {**counts, "resumed": len(interrupted)}, run.id)
         cohorts = list(interrupted)
         if found.people:
-            cohorts.append(ledger.freeze_cohort(found.members(frozenset(busy)), KIND, run.id).id)
+            cohorts.append(ledger.freeze_cohort(found.members(frozenset(busy)), run.kind, run.id).id)
         return [item for cohort_id in cohorts for item in _items(cohort_id, targets)]
 
 

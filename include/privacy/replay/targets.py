@@ -47,8 +47,12 @@ def check(ledger_run: str, *, params: Mapping[str, Any] | None = None) -> list[T
     A database that a replay from the same backup has opened already is done and left out. Raises
     :class:`ParameterError` naming the field, :class:`NotQuarantinedError` before anything is touched.
     """
+    return admit(ledger_run, read_form(params or {}, read_run(ledger_run).as_of))
+
+
+def admit(ledger_run: str, targets: list[Target]) -> list[Target]:
+    """See :func:`check`, for targets of one instant that no form named."""
     run = read_run(ledger_run)
-    targets = read_form(params or {}, run.as_of)
     with restored(targets):
         left = [t for t in targets if not _opened_already(t)]
         problems = not_closed(left)

@@ -71,9 +71,10 @@ def open_request(
     session: bool = False,
     details: Mapping[str, Any] | None = None,
     at: datetime | None = None,
+    request_id: UUID | None = None,
 ) -> str:
     """Write an ``opened`` row and ring. ``session``: made while signed in, so verified at once."""
-    request_id = uuid4()
+    request_id = request_id or uuid4()
     # A session states how strong it is and since when; the privacy project judges whether that suffices.
     begun = (at or datetime.now(UTC)) - timedelta(minutes=5)
     verification = (

@@ -60,7 +60,7 @@ ATTEMPT_EVENTS = """
 INSERT INTO attempt_events (id, attempt_id, attempted_at, kind, payload)
 SELECT a.id, a.id, a.attempted_at, (ARRAY['hint', 'pause', 'restart'])[1 + a.id %% 3],
        jsonb_build_object('bar', a.id %% 40)
-FROM attempts a WHERE a.id %% 20 = 0 OR a.learner_id IN (SELECT id FROM people WHERE marker IS NOT NULL)
+FROM attempts a JOIN people p ON p.id = a.learner_id WHERE a.id %% 20 = 0 OR p.marker IS NOT NULL
 """
 
 REST: tuple[str, ...] = (
@@ -178,5 +178,22 @@ REST: tuple[str, ...] = (
     INSERT INTO privacy_restrictions (account_id, purpose, reason, since)
     SELECT p.id, 'personalize.content', 'objection', p.since FROM people p
     WHERE p.marker IS NOT NULL OR p.i %% 60 = 31
+    """,
+)
+
+# What others give and get in a crowd, for somebody who is added alone: from themselves to themselves.
+ALONE: tuple[str, ...] = (
+    """
+    INSERT INTO mentor_reviews (id, learner_id, mentor_id, mentor_name, rating, review, created_at)
+    SELECT p.i + 1, p.id, p.id, p.name, 3, 'Works well; ' || p.name || ' (' || p.marker || ')', p.until
+    FROM people p
+    """,
+    """
+    INSERT INTO comment_reactions (comment_id, learner_id, emoji)
+    SELECT p.i + 1, p.id, 'thumbs up' FROM people p
+    """,
+    """
+    INSERT INTO invitations (id, inviter_id, invitee_email, message, sent_at)
+    SELECT p.i + 1, p.id, p.email, 'Join me, your ' || p.name || ' ' || p.marker, p.since FROM people p
     """,
 )

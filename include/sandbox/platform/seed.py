@@ -90,6 +90,35 @@ def seed(
     return report
 
 
+def seed_person(
+    accounts_dsn: str, practice_dsn: str, person: Person, *, attempts: int, as_of: datetime
+) -> None:
+    """Add one more person with a marker, once, with rows in every table of both databases that names people.
+
+    Without invoices, which would have to be kept for ten years, and without a rating, which outlives the
+    person in the average of an exercise.
+    """
+    with _bulk(accounts_dsn) as accounts:
+        if accounts.execute("SELECT FROM accounts WHERE id = %s", (person.id,)).fetchone() is None:
+            for table, columns, make in accounts_rows.TABLES:
+                if table not in ("invoices", "invoice_lines"):
+                    _copy(accounts, table, columns.split(), make(person, 0, as_of))
+    with _bulk(practice_dsn) as practice:
+        if practice.execute("SELECT FROM learners WHERE account_id = %s", (person.id,)).fetchone() is None:
+            practice.execute(practice_rows.HELPERS.encode())
+            _copy(practice, "people", _PEOPLE_COLUMNS, _learners([person]))
+            values = {"people": 1, "attempts": attempts, "seed": 0, "as_of": as_of}
+            statements = (
+                practice_rows.LEARNERS,
+                practice_rows.ATTEMPTS,
+                practice_rows.ATTEMPT_EVENTS,
+                *(s for s in practice_rows.REST if "INSERT INTO exercise_ratings" not in s),
+                *practice_rows.ALONE,
+            )
+            for statement in statements:
+                practice.execute(statement.encode(), values)
+
+
 def digest(dsn: str) -> dict[str, tuple[int, str]]:
     """Rows and a checksum of every table, whatever the order of the rows."""
     result: dict[str, tuple[int, str]] = {}

@@ -26,8 +26,8 @@ def seed_processors(world: World) -> int:
     return told
 
 
-def platform_people(dsn: str) -> Iterator[dict[str, Any]]:
-    """Everybody in the accounts database, as JSON-able values.
+def platform_people(dsn: str, account_id: int | None = None) -> Iterator[dict[str, Any]]:
+    """Everybody in the accounts database, or one of them, as JSON-able values.
 
     ``account_id``, ``email``, ``former_emails``, ``full_name``, ``locale``, ``created_at``,
     ``newsletter`` (subscribed or not), ``stripe_customer_id``, ``paypal_payer_id`` (either may be
@@ -36,7 +36,7 @@ def platform_people(dsn: str) -> Iterator[dict[str, Any]]:
     """
     with psycopg.connect(dsn, row_factory=dict_row) as accounts, accounts.cursor("people") as cursor:
         cursor.itersize = BATCH
-        cursor.execute(_PEOPLE)
+        cursor.execute(_PEOPLE, {"account": account_id})
         for row in cursor:
             yield row["person"]
 
@@ -61,5 +61,6 @@ SELECT jsonb_build_object(
                               'number', i.number, 'amount_cents', i.amount_cents, 'currency', i.currency,
                               'issued_at', i.issued_at, 'paid_at', i.paid_at) ORDER BY i.id)
                           FROM invoices i WHERE i.account_id = a.id), '[]')) AS person
-FROM accounts a LEFT JOIN gateway_customers g ON g.account_id = a.id ORDER BY a.id
+FROM accounts a LEFT JOIN gateway_customers g ON g.account_id = a.id
+WHERE %(account)s::bigint IS NULL OR a.id = %(account)s ORDER BY a.id
 """
