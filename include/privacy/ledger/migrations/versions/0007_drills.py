@@ -8,7 +8,7 @@ from typing import cast
 import psycopg
 from alembic import op
 
-revision = "0009"
+revision = "0007"
 down_revision = "0006"
 branch_labels = None
 depends_on = None
