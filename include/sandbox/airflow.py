@@ -31,14 +31,12 @@ BIN = Path(sys.executable).parent
 STORES_WAVE, AIRFLOW_WAVE, SCHEDULER_WAVE = 0, 1, 2  # the highest stops first: tasks before their API
 
 _AIRFLOW = str(BIN / "airflow")
+_PRELOADED = (sys.executable, "-m", "include.sandbox.preloaded")
 # Logs are read from the shared disk; the log servers would listen on every interface.
 COMPONENTS: dict[str, tuple[list[str], int]] = {
     "airflow-api-server": ([_AIRFLOW, "api-server"], AIRFLOW_WAVE),
-    "airflow-dag-processor": ([_AIRFLOW, "dag-processor"], AIRFLOW_WAVE),
-    "airflow-scheduler": (
-        [sys.executable, "-m", "include.sandbox.scheduler", "--skip-serve-logs"],
-        SCHEDULER_WAVE,
-    ),
+    "airflow-dag-processor": ([*_PRELOADED, "dag-processor"], AIRFLOW_WAVE),
+    "airflow-scheduler": ([*_PRELOADED, "scheduler", "--skip-serve-logs"], SCHEDULER_WAVE),
     "airflow-triggerer": ([_AIRFLOW, "triggerer", "--skip-serve-logs"], SCHEDULER_WAVE),
 }
 """Each component's command, and when it stops."""
@@ -106,6 +104,8 @@ def _settings(world: World) -> dict[str, str]:
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
         "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(home / "logs" / "dag_processor"),
         "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(home / "bundles"),
+        # Nobody edits a DAG here; parsing all of them every 30 s would take half a core.
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
     }
 
 

@@ -91,10 +91,20 @@ class AirflowApi:
         """The same run as it is now."""
         return self._run(self._call("GET", f"/dags/{run.dag_id}/dagRuns/{run.run_id}"))
 
-    def runs(self, dag_id: str) -> list[Run]:
-        """The latest runs of a DAG, newest first."""
-        answer = self._call("GET", f"/dags/{dag_id}/dagRuns", params={"order_by": "-run_after", "limit": 50})
+    def runs(self, dag_id: str = "~") -> list[Run]:
+        """The latest hundred runs of a DAG, or of all, newest first."""
+        answer = self._call("GET", f"/dags/{dag_id}/dagRuns", params={"order_by": "-run_after", "limit": 100})
         return [self._run(r) for r in answer["dag_runs"]]
+
+    def running(self) -> dict[tuple[str, str], set[str]]:
+        """The tasks that run at this moment, by DAG and run."""
+        answer = self._call(
+            "GET", "/dags/~/dagRuns/~/taskInstances", params={"state": "running", "limit": 100}
+        )
+        found: dict[tuple[str, str], set[str]] = {}
+        for task in answer["task_instances"]:
+            found.setdefault((task["dag_id"], task["dag_run_id"]), set()).add(task["task_id"])
+        return found
 
     def task_states(self, run: Run) -> list[tuple[str, str]]:
         """``(task, state)`` of each task instance, mapped ones as ``task[2]``."""

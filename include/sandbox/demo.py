@@ -198,14 +198,12 @@ def _wait(
     watching: list[Run] = []
     looks: list[Run] = []
     while True:
-        looks = [api.run(r) for r in looks]
-        watched = [
-            *(api.run(r) for r in [*runs, *watching]),
-            *(r for dag in REQUESTS for r in api.runs(dag)),
-            *looks,
-        ]
+        # Two calls for everything: the API server shares two cores with the tasks.
+        triggered = {r.run_id for r in (*runs, *watching, *looks)}
+        watched = [r for r in api.runs() if r.run_id in triggered or r.dag_id in REQUESTS]
+        running = api.running()
         for r in watched:
-            _tell(api, r, told, story)
+            _tell(api, r, running.get((r.dag_id, r.run_id), set()), told, story)
         states = {r.external_id: r.state for r in read_requests(world.dsn("ledger"))}
         for each in asked:
             state = states.get(each.external_id, "on its way")
@@ -225,23 +223,26 @@ def _wait(
         if (now := hash(tuple(told.items()))) != known:
             known, deadline = now, time.monotonic() + PATIENCE
         if time.monotonic() > deadline:
-            running = [f"{r.dag_id} {r.state}" for r in watched if not r.ended]
+            hanging = [f"{r.dag_id} {r.state}" for r in watched if not r.ended]
             raise AirflowApiError(
-                f"nothing moved for {', '.join(running) or 'requests still open'}. "
+                f"nothing moved for {', '.join(hanging) or 'requests still open'}. "
                 "Airflow's page shows where it hangs."
             )
-        time.sleep(0.7)
+        time.sleep(1)
 
 
-def _tell(api: AirflowApi, run_: Run, told: dict[str, str], story: Story) -> None:
-    done = [task for task, state in api.task_states(run_) if state == "success"] if not run_.ended else []
-    doing = [task for task, state in api.task_states(run_) if state == "running"] if not run_.ended else []
+def _tell(api: AirflowApi, run_: Run, doing: set[str], told: dict[str, str], story: Story) -> None:
+    key = f"{run_.dag_id} {run_.run_id}"
+    if not run_.ended:
+        if doing:
+            _tell_once(told, key, f"{run_.dag_id}: {', '.join(sorted(doing))}", story)
+        return
     text = f"{run_.dag_id}: {run_.state}"
-    if doing:
-        text += f", {len(done)} tasks done, now {', '.join(sorted({t.split('[')[0] for t in doing}))}"
     if run_.state == "failed":
+        if told.get(key, "").startswith(text):
+            return
         text += f" in {', '.join(t for t, state in api.task_states(run_) if state == 'failed')}"
-    _tell_once(told, f"{run_.dag_id} {run_.run_id}", text, story)
+    _tell_once(told, key, text, story)
 
 
 def _tell_once(told: dict[str, str], key: str, text: str, story: Story) -> None:
