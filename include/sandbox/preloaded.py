@@ -1,4 +1,4 @@
-"""A component of Airflow with everything loaded that DAGs and tasks import: what it forks has it from the start.
+"""A component of Airflow with all modules loaded that DAGs and tasks import: what it forks has them at once.
 
 For the sandbox only, whose code stands still while it runs. In production a bundle changes under a running
 scheduler, and its tasks must load their own version.
@@ -34,7 +34,8 @@ def load() -> None:
     for name in LIBRARIES:
         import_module(name)
     for module in pkgutil.walk_packages(include.privacy.__path__, "include.privacy."):
-        if not module.name.endswith("__main__"):
+        # The command line is a script, and so is what Alembic runs by itself.
+        if not module.name.endswith(("__main__", "migrations.env")):
             import_module(module.name)
 
 
