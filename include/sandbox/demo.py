@@ -29,42 +29,14 @@ from include.sandbox.processes import SandboxError
 from include.sandbox.processors import SENDGRID
 from include.sandbox.report import what_was_asked, what_was_done, what_was_found, where_to_look
 from include.sandbox.results import last_audit, open_breaches, read_lines, read_requests
+from include.sandbox.watching import DEADLINES, DRILL, REQUESTS, SETTLE, Story, Watch, check_drill
 from include.sandbox.world import World, stop_world
 
 RETENTION = ("enforce_database_retention", "enforce_backup_retention")
 AUDIT = "audit_recipients"
-ERASURE = "fulfil_erasure_requests"
-WATCH = "watch_request_deadlines"
-SETTLE = "settle_recipients"
-SETTLED_AFTER = 3
-"""Looks at processors that suffice for their jobs; what is open then waits for a date or for staff."""
-REQUESTS = (
-    "intake_subject_requests",
-    ERASURE,
-    *(f"fulfil_{right}_requests" for right in ("access", "portability", "rectification", "objection")),
-)
 HOLD = "place_legal_hold"
 OPEN_STILL = ("on_hold", "awaiting_recipients")
 """A held person waits for the release; PayPal, and young charges at Stripe, for staff or a date."""
-PATIENCE = 120.0  # seconds without anything new; a busy machine is slow, but it moves
-
-
-class Story:
-    """Tells what is happening, with the seconds since the start."""
-
-    def __init__(self) -> None:
-        self._begun = time.monotonic()
-
-    @property
-    def seconds(self) -> float:
-        """Seconds since the start."""
-        return time.monotonic() - self._begun
-
-    def say(self, text: str) -> None:
-        """One line."""
-        # One write: print() sends the line's end apart, and two threads tell their parts at once.
-        sys.stdout.write(f"[{self.seconds:6.1f} s] {text}\n")
-        sys.stdout.flush()
 
 
 def run(people: int, folder: Path, story: Story) -> bool:
@@ -89,13 +61,17 @@ def run(people: int, folder: Path, story: Story) -> bool:
     before = verify.take_baseline(stores, wanted, as_of, [held])
     api = airflow.api()
     daily = (*RETENTION, AUDIT, proven.DATA_MAP, proven.CONTROLS)
-    shown = (*daily, proven.PUBLISH, *REQUESTS, WATCH, HOLD, SETTLE, noticed.ANNOUNCE, noticed.APPROVAL)
+    shown = (
+        *(*daily, proven.PUBLISH, *REQUESTS, DEADLINES, HOLD, SETTLE, DRILL),
+        *(noticed.ANNOUNCE, noticed.APPROVAL),
+    )
     api.wait_for_dags(set(shown), seconds=60)
     # The others begin to keep their hours when the story is told: two cores have enough to do.
     for dag_id in shown:
         api.unpause(dag_id)
     story.say("The next version of the policy is announced: somebody has to approve its notice")
-    proposed = api.trigger(noticed.ANNOUNCE)
+    story.say("A drill begins: a person who does not exist is planted in every store and processor")
+    first = [api.trigger(noticed.ANNOUNCE), api.trigger(DRILL)]
     _place_hold(api, held, story)
 
     others = _others(world, wanted)
@@ -109,14 +85,13 @@ def run(people: int, folder: Path, story: Story) -> bool:
     sent = noticed.look(api)
     runs = [api.trigger(dag_id, {"as_of": as_of.isoformat(), "dry_run": False}) for dag_id in daily]
     story.say(f"Triggered {', '.join(daily)} through Airflow's REST API")
-    bad = _wait(api, world, [proposed, sent, *runs], asked, story)
+    watch = Watch(api, world, asked, story)
+    watch.until_over([*first, sent, *runs])
     story.say("Reading what SendGrid and Postmark say of each letter")
-    bad += _wait(api, world, [noticed.look(api)], asked, story)
+    watch.until_over([noticed.look(api)])
     story.say("Publishing the evidence: signed, locked, and verified by an outsider's program")
-    bad += _wait(api, world, [api.trigger(proven.PUBLISH)], asked, story)
+    bad = watch.until_over([api.trigger(proven.PUBLISH)])
 
-    for dag_id in api.dags():
-        api.unpause(dag_id)
     story.say("Asking the stores themselves, with plain SQL, boto3 and google-cloud-storage")
     checks = [
         *verify.check_people(stores, before),
@@ -128,8 +103,11 @@ def run(people: int, folder: Path, story: Story) -> bool:
         *processed.check(world, asked, known),
         *noticed.check(world, told),
         *proven.check(world, setup.EVIDENCE, setup.privacy(airflow, "evidence", "key").strip()),
+        *check_drill(world),
         *_check_ledger(world, asked, bad),
     ]
+    for dag_id in api.dags():
+        api.unpause(dag_id)
     print(what_was_asked(read_requests(world.dsn("ledger")), {a.external_id: a.story for a in asked}))
     print(what_was_done(read_lines(world.dsn("ledger"))))
     print(what_was_found(checks))
@@ -187,68 +165,6 @@ def _place_hold(api: AirflowApi, account: int, story: Story) -> None:
         time.sleep(0.3)
     if placed.state != "success":
         raise AirflowApiError(f"{HOLD} failed; its log says why")
-
-
-def _wait(
-    api: AirflowApi, world: World, runs: Sequence[Run], asked: Sequence[rights.Asked], story: Story
-) -> list[Run]:
-    """Wait until the runs are over and the requests closed; returns the runs that failed."""
-    told: dict[str, str] = {}
-    known, deadline = 0, time.monotonic() + PATIENCE
-    watching: list[Run] = []
-    looks: list[Run] = []
-    while True:
-        # Two calls for everything: the API server shares two cores with the tasks.
-        triggered = {r.run_id for r in (*runs, *watching, *looks)}
-        watched = [r for r in api.runs() if r.run_id in triggered or r.dag_id in REQUESTS]
-        running = api.running()
-        for r in watched:
-            _tell(api, r, running.get((r.dag_id, r.run_id), set()), told, story)
-        states = {r.external_id: r.state for r in read_requests(world.dsn("ledger"))}
-        for each in asked:
-            state = states.get(each.external_id, "on its way")
-            _tell_once(told, each.external_id, f"{each.right} {each.external_id}: {state}", story)
-            if state == "verifying" and not watching:
-                story.say(f"Nobody proved who wrote that letter, and its time is over: triggering {WATCH}")
-                watching = [api.trigger(WATCH)]
-        waiting = [each for each in asked if states.get(each.external_id) == "awaiting_recipients"]
-        if waiting and all(r.ended for r in watched) and len(looks) < SETTLED_AFTER:
-            story.say(f"{len(waiting)} requests wait for processors: triggering {SETTLE}")
-            looks.append(api.trigger(SETTLE))
-            continue
-        closed = all(states.get(each.external_id) in each.ends for each in asked if each not in waiting)
-        failed = [r for r in watched if r.state == "failed"]
-        if all(r.ended for r in watched) and (closed or failed):
-            return failed
-        if (now := hash(tuple(told.items()))) != known:
-            known, deadline = now, time.monotonic() + PATIENCE
-        if time.monotonic() > deadline:
-            hanging = [f"{r.dag_id} {r.state}" for r in watched if not r.ended]
-            raise AirflowApiError(
-                f"nothing moved for {', '.join(hanging) or 'requests still open'}. "
-                "Airflow's page shows where it hangs."
-            )
-        time.sleep(1)
-
-
-def _tell(api: AirflowApi, run_: Run, doing: set[str], told: dict[str, str], story: Story) -> None:
-    key = f"{run_.dag_id} {run_.run_id}"
-    if not run_.ended:
-        if doing:
-            _tell_once(told, key, f"{run_.dag_id}: {', '.join(sorted(doing))}", story)
-        return
-    text = f"{run_.dag_id}: {run_.state}"
-    if run_.state == "failed":
-        if told.get(key, "").startswith(text):
-            return
-        text += f" in {', '.join(t for t, state in api.task_states(run_) if state == 'failed')}"
-    _tell_once(told, key, text, story)
-
-
-def _tell_once(told: dict[str, str], key: str, text: str, story: Story) -> None:
-    if told.get(key) != text:
-        told[key] = text
-        story.say(text)
 
 
 def _databases(world: World) -> dict[str, str]:
