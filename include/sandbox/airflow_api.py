@@ -128,6 +128,9 @@ class AirflowApi:
             if time.monotonic() > deadline:
                 raise AirflowApiError(f"{dag_id} asked nothing within {seconds:.0f} s")
             time.sleep(0.5)
+        # Airflow fails a task whose answer comes before its executor has reported that the task waits;
+        # nobody reads a question in less than a second.
+        time.sleep(3)
         task = waiting[0]["task_instance"]
         self._call(
             "PATCH",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ import psycopg
 
 from include.privacy.notices.deciding import APPROVE
 from include.sandbox import next_version
-from include.sandbox.airflow_api import AirflowApi, Run
+from include.sandbox.airflow_api import AirflowApi, AirflowApiError, Run
 from include.sandbox.processors import SENDGRID
 from include.sandbox.processors.control import ProcessorControl
 from include.sandbox.processors.mailbox import arrivals
@@ -64,6 +65,15 @@ def disturb(world: World, untouched: Collection[int]) -> Told:
 def approve(api: AirflowApi) -> None:
     """The privacy team reads the letter in the required-actions page and approves it."""
     api.answer(APPROVAL, APPROVE, seconds=90)
+
+
+def wait_for_approval(api: AirflowApi) -> None:
+    """Return once the answer is in the ledger."""
+    deadline = time.monotonic() + 90
+    while not all(run.ended for run in api.runs(APPROVAL)):
+        if time.monotonic() > deadline:
+            raise AirflowApiError(f"{APPROVAL} was not over after 90 s")
+        time.sleep(0.5)
 
 
 def look(api: AirflowApi) -> Run:

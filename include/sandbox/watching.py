@@ -18,8 +18,11 @@ from include.sandbox.world import World
 RIGHTS = ("access", "portability", "rectification", "erasure", "objection")
 REQUESTS = ("intake_subject_requests", *(f"fulfil_{right}_requests" for right in RIGHTS))
 DEADLINES, SETTLE, DRILL = "watch_request_deadlines", "settle_recipients", "run_drill"
-SETTLED_AFTER = 2
-"""Looks at processors that suffice for their jobs; what is open then waits for a date or for staff."""
+UNSETTLED = """
+SELECT DISTINCT q.external_id FROM ledger.request q JOIN ledger.recipient_outcome r ON r.request_id = q.id
+ WHERE q.state = 'awaiting_recipients' AND r.state = 'pending' AND r.until IS NULL
+"""
+"""Requests that a processor is at work for; the others wait for a date or for staff."""
 PATIENCE = 120.0
 """Seconds without anything new; a busy machine is slow, but it moves."""
 AWAITING = "awaiting_recipients"
@@ -50,7 +53,6 @@ class Watch:
         self._api, self._world, self._asked, self._story = api, world, asked, story
         self._told: dict[str, str] = {}
         self._ours: set[str] = set()
-        self._looks: dict[frozenset[str], int] = {}
         self._drill = ""
 
     def until_over(self, runs: Sequence[Run]) -> list[Run]:
@@ -68,7 +70,7 @@ class Watch:
             drilling = not all(r.ended for r in watched if r.dag_id == DRILL) or self._move_drill(states)
             failed = [r for r in watched if r.state == "failed"]
             over = not moved and not drilling and all(r.ended for r in watched)
-            if over and not self._look_again(states) and (failed or self._closed(states)):
+            if over and not self._look_again() and (failed or self._closed(states)):
                 return failed
             if (now := hash(tuple(self._told.items()))) != known:
                 known, deadline = now, time.monotonic() + PATIENCE
@@ -112,16 +114,14 @@ class Watch:
         self.trigger(DRILL)
         return True
 
-    def _look_again(self, states: Mapping[str, str]) -> bool:
-        """Trigger another look at the processors, unless it has shown that time is needed."""
-        wanted = [*(each.external_id for each in self._asked), self._drill]
-        waiting = frozenset(each for each in wanted if states.get(each) == AWAITING)
-        if not waiting or self._looks.get(waiting, 0) >= SETTLED_AFTER:
-            return False
-        self._looks[waiting] = self._looks.get(waiting, 0) + 1
-        self._story.say(f"{len(waiting)} requests wait for processors: triggering {SETTLE}")
-        self.trigger(SETTLE)
-        return True
+    def _look_again(self) -> bool:
+        """Look at the processors again, as the schedule would within a quarter of an hour."""
+        with psycopg.connect(self._world.dsn("ledger")) as ledger:
+            waiting = len(ledger.execute(UNSETTLED).fetchall())
+        if waiting:
+            self._story.say(f"{waiting} requests wait for processors at work: triggering {SETTLE}")
+            self.trigger(SETTLE)
+        return waiting > 0
 
     def _closed(self, states: Mapping[str, str]) -> bool:
         there = ((states.get(each.external_id), each) for each in self._asked)
