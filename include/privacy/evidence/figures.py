@@ -110,10 +110,10 @@ def coverage_of_notices(as_of: datetime) -> Figure:
             share = round(100 * float(told["coverage"]), 2)
             rows.append((campaign.version, int(told["audience"]), int(told["accounted_for"]), share))
     title = "Notices of a new policy: share of the audience that is accounted for"
-    description = f"{len(rows)} campaigns; the last is at {rows[-1][3]} %." if rows else "No campaign yet."
-    bars = [(version, round(share), False) for version, _, _, share in rows]
+    description = f"The last of {len(rows)} is at {rows[-1][3]} %." if rows else "No notice yet."
+    bars = [Bar(version, 0, share) for version, _, _, share in rows]
     head = ("version", "audience", "accounted for", "percent")
-    picture = columns(title, description, bars, "version") if rows else ""
+    picture = spans(title, description, bars, 100, "%") if rows else ""
     return Figure("notices", "P8.1", title, description, head, rows, picture)
 
 
