@@ -19,10 +19,10 @@ RIGHTS = ("access", "portability", "rectification", "erasure", "objection")
 REQUESTS = ("intake_subject_requests", *(f"fulfil_{right}_requests" for right in RIGHTS))
 DEADLINES, SETTLE, DRILL = "watch_request_deadlines", "settle_recipients", "run_drill"
 UNSETTLED = """
-SELECT DISTINCT q.external_id FROM ledger.request q JOIN ledger.recipient_outcome r ON r.request_id = q.id
- WHERE q.state = 'awaiting_recipients' AND r.state = 'pending' AND r.until IS NULL
+SELECT count(*) FILTER (WHERE next_at <= now()), count(*) FROM ledger.recipient_task
+ WHERE settled_at IS NULL AND state <> 'manual' AND next_at <= now() + interval '2 minutes'
 """
-"""Requests that a processor is at work for; the others wait for a date or for staff."""
+"""What a processor may have done by now, and soon; all else waits for a date or for staff."""
 PATIENCE = 120.0
 """Seconds without anything new; a busy machine is slow, but it moves."""
 AWAITING = "awaiting_recipients"
@@ -117,11 +117,11 @@ class Watch:
     def _look_again(self) -> bool:
         """Look at the processors again, as the schedule would within a quarter of an hour."""
         with psycopg.connect(self._world.dsn("ledger")) as ledger:
-            waiting = len(ledger.execute(UNSETTLED).fetchall())
-        if waiting:
-            self._story.say(f"{waiting} requests wait for processors at work: triggering {SETTLE}")
+            due, soon = ledger.execute(UNSETTLED).fetchone() or (0, 0)
+        if due:
+            self._story.say(f"{soon} jobs at processors may be done: triggering {SETTLE}")
             self.trigger(SETTLE)
-        return waiting > 0
+        return bool(soon)
 
     def _closed(self, states: Mapping[str, str]) -> bool:
         there = ((states.get(each.external_id), each) for each in self._asked)
