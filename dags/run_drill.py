@@ -48,7 +48,7 @@ from include.privacy.steps import runs
     },
 )
 def run_drill():
-    run = task(runs.open_run)(running.KIND)
+    run = task(runs.open_run)("drill")
     advanced = task(running.advance)(run)
     rehearsed = task(running.rehearse, pool=RETENTION_POOL)(run)
     reported = task(running.report, trigger_rule=TriggerRule.ALL_DONE)(run, advanced, rehearsed)

@@ -103,7 +103,7 @@ def test_who_heard_is_forgotten_in_its_time_and_the_figures_stay(told: Campaign)
     assert expire(1095) == 0
     assert expire(1096) == len(told.addresses())
     assert told.row.report["audience"] == len(told.addresses())
-    assert told.ledger.audience_count(row.id) == 0
+    assert told.states() == {}
     assert expire(1097) == 0
 
 

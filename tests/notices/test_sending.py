@@ -150,6 +150,34 @@ def test_whom_the_address_keeps_from_a_letter_finds_it_in_the_app_others_get_it_
     assert approved.row.state == "proven"
 
 
+def test_a_letter_that_comes_back_hours_later_is_found_on_the_providers_list_and_a_complaint_is_none(
+    approved: Campaign,
+) -> None:
+    bounced, complained, *others = sorted(approved.addresses())
+    approved.turn()
+    approved.later(minutes=2)
+    approved.turn()
+    assert approved.states() == {"delivered": len(others) + 2}
+    assert approved.row.state == "proven"
+    approved.later(hours=9)
+    approved.sendgrid.stand_in.suppressions.put("bounces", bounced)
+    approved.sendgrid.stand_in.suppressions.put("spam_reports", complained)
+    approved.sendgrid.control.fail(path="/v3/suppression/bounces", kind="status", status=503, count=9)
+    approved.turn()
+    assert approved.states() == {"delivered": len(others) + 2}, "the list could not be read"
+    approved.sendgrid.control.clear_faults()
+    approved.turn()
+    approved.turn()
+    assert approved.states() == {"delivered": len(others) + 1, "told_in_app": 1}
+    told = approved.rows(
+        "accounts",
+        "SELECT a.email FROM privacy_outbox o JOIN accounts a ON a.id = o.account_id "
+        "WHERE o.kind = 'policy_notice'",
+    )
+    assert told == [(bounced,)]
+    assert set(approved.mailbox().values()) == {1}
+
+
 def test_one_address_that_spoils_a_call_costs_nobody_else_the_letter(
     approved: Campaign, monkeypatch: pytest.MonkeyPatch
 ) -> None:

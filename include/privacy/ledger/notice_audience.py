@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import islice
 from uuid import UUID, uuid4
 
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import delete, select, text, update
 from sqlalchemy.orm import Session
 
 from include.privacy.ledger.evidence import append_evidence
@@ -192,12 +192,6 @@ def campaign_key(session: Session, sealer: Sealer, campaign_id: UUID) -> DataKey
     """The campaign's key. Raises ``KeyDestroyed`` once who was written to is forgotten."""
     row = session.get(NoticeCampaign, campaign_id)
     return open_key(session, sealer, row.key_id if row else None, f"notice campaign {campaign_id}")
-
-
-def audience_count(session: Session, campaign_id: UUID) -> int:
-    """How many people are in it now, whoever joined included."""
-    query = select(func.count()).where(NoticeDelivery.campaign_id == campaign_id)
-    return session.scalar(query) or 0
 
 
 def subject_mark(key: DataKey, subject: str) -> bytes:

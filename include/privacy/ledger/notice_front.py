@@ -5,6 +5,7 @@ from __future__ import annotations
 from include.privacy.ledger import notice_audience as _notice_audience
 from include.privacy.ledger import notice_campaigns as _notice_campaigns
 from include.privacy.ledger import notice_coverage as _notice_coverage
+from include.privacy.ledger import notice_late_bounces as _notice_late_bounces
 from include.privacy.ledger import notice_proof as _notice_proof
 from include.privacy.ledger import notice_sending as _notice_sending
 from include.privacy.ledger import policy_in_force as _policy_in_force
@@ -33,7 +34,6 @@ class NoticeFront(Front):
     policy_in_force = plain(_policy_in_force.policy_in_force)
     freeze_audience = sealed(_notice_audience.freeze_audience)
     forget_hearers = sealed(_notice_audience.forget_hearers)
-    audience_count = plain(_notice_audience.audience_count)
     told_late = sealed(_notice_audience.told_late)
     claim_batch = sealed(_notice_sending.claim_batch)
     record_accepted = plain(_notice_sending.record_accepted)
@@ -45,6 +45,7 @@ class NoticeFront(Front):
     batches_to_look_at = plain(_notice_proof.batches_to_look_at)
     record_fates = sealed(_notice_proof.record_fates)
     record_events = sealed(_notice_proof.record_events)
+    record_late_bounces = sealed(_notice_late_bounces.record_late_bounces)
     written_to = sealed(_notice_proof.written_to)
     undeliverable = sealed(_notice_proof.undeliverable)
     erased_meanwhile = plain(_notice_audience.erased_meanwhile)

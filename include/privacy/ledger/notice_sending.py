@@ -250,7 +250,7 @@ def redirect(
                 FROM unnest(CAST(:tokens AS uuid[]), CAST(:reasons AS text[])) n (token, reason)
                 WHERE d.token = n.token AND d.batch_id = :batch
                     AND (d.state IN ('claimed', 'accepted')
-                        OR d.state = 'delivered' AND :state = 'undeliverable')
+                        OR d.state IN ('delivered', 'silent') AND :state = 'undeliverable')
             """),
             {
                 "state": "queued" if provider else "undeliverable",

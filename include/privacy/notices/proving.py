@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid5
 
 from include.privacy.notices.campaigns import WORKING, campaign, settings
-from include.privacy.notices.gathering import find
+from include.privacy.notices.gathering import FIRST, find
 from include.privacy.policy.notice_dates import earliest_effective, notice_dates
 from include.privacy.runtime import runtime
 from include.privacy.steps import runs
@@ -50,7 +50,30 @@ def look(ledger_run: str, version: str) -> dict[str, int]:
             for name, count in found.items():
                 counts[name] += count
         log.info("version %s: %s", version, counts)
+    counts["failed"] += _late_bounces(row, now)
     return counts
+
+
+def _late_bounces(row: CampaignRow, now: datetime) -> int:
+    """Read the providers' lists until the version applies: what bounces hours later is there only."""
+    from include.privacy.mail.bulk import Fate
+    from include.privacy.mail.port import MailUnavailableError
+
+    if row.frozen_at is None or now >= row.effective_at:
+        return 0
+    found = 0
+    for provider in filter(None, (FIRST, settings().fallback)):
+        try:
+            listed = runtime().bulk_mail(provider).suppressed(row.frozen_at, now, as_of=now)
+            # A complaint is about a letter that has arrived.
+            bounced = [as_record(each) for each in listed if each.fate is Fate.bounced and each.of_address]
+        except MailUnavailableError as error:
+            log.warning("%s", error)
+            continue
+        found += runtime().ledger().record_late_bounces(row.id, provider, bounced)
+    if found:
+        log.info("version %s: %d letters came back later", row.version, found)
+    return found
 
 
 def _look_at(batch: BatchRow, now: datetime) -> dict[str, int]:
