@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-KIND, TURN = "drill", "drill"
+TURN = "drill"
 NAME = "drill"
 """Of its breaches, after the promise."""
 AT_ONCE = timedelta(seconds=1)
