@@ -40,12 +40,12 @@ class AirflowApi:
     @classmethod
     def sign_in(cls, url: str, user: str, password: str) -> AirflowApi:
         """Exchange name and password for a token."""
-        answer = httpx.post(f"{url}/auth/token", json={"username": user, "password": password}, timeout=30)
+        answer = httpx.post(f"{url}/auth/token", json={"username": user, "password": password}, timeout=90)
         if answer.status_code != 201:
             raise AirflowApiError(f"signing in to Airflow: HTTP {answer.status_code}")
         token = answer.json()["access_token"]
         return cls(
-            httpx.Client(base_url=f"{url}/api/v2", headers={"Authorization": f"Bearer {token}"}, timeout=30)
+            httpx.Client(base_url=f"{url}/api/v2", headers={"Authorization": f"Bearer {token}"}, timeout=90)
         )
 
     @staticmethod
