@@ -21,7 +21,7 @@ import psycopg
 from include.privacy.policy.data_map import DatabaseMap
 from include.privacy.policy.grant_documents import sql_grants
 from include.privacy.policy.loading import load_config
-from include.sandbox import noticed
+from include.sandbox import noticed, proven
 from include.sandbox.airflow import Airflow, configure, run_command
 from include.sandbox.gcs import PROJECT, close_to_the_public, gcs_client
 from include.sandbox.objects import block_public_access, create_bucket, create_key, rds_client, s3_client
@@ -69,6 +69,7 @@ def start(
     say("Starting PostgreSQL, S3 with SQS, and GCS on 127.0.0.1")
     world = World(folder).start()
     config = noticed.write_version(folder)
+    proven.date_audits(config)
     airflow = configure(world, {"PRIVACY_CONFIG_DIR": str(config), **(overrides or {})})
     say("Creating the platform's tables, the ledger, and the grants of the role that DAGs use")
     create_schema(world.env["PLATFORM_ACCOUNTS_DSN"], world.env["PLATFORM_PRACTICE_DSN"])
