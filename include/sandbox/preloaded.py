@@ -11,6 +11,7 @@ import sys
 from importlib import import_module
 
 import include.privacy
+from include.privacy.stores.aws import aws_client
 
 LIBRARIES = (
     "airflow.providers.standard.operators.hitl",
@@ -27,6 +28,7 @@ LIBRARIES = (
     "stripe",
 )
 """Modules that open nothing and start no thread when they are imported, like those of the project."""
+AWS = ("s3", "sqs", "kms", "rds", "logs")
 
 
 def load() -> None:
@@ -37,6 +39,9 @@ def load() -> None:
         # The command line is a script, and so is what Alembic runs by itself.
         if not module.name.endswith(("__main__", "migrations.env")):
             import_module(module.name)
+    for service in AWS:
+        # Makes no call. What botocore has read of a service is shared by all clients of the process.
+        aws_client(service, region="eu-central-1", endpoint_url="http://127.0.0.1:1")
 
 
 def main() -> None:

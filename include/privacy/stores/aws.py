@@ -5,11 +5,14 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, TypeVar, cast
 
 import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.loaders import Loader, create_loader
 
 from include.privacy.stores.endpoints import require_safe_endpoint
 
@@ -24,6 +27,26 @@ class CloudError(RuntimeError):
     """A cloud's interface cannot be used now; the message says which, why and what to do."""
 
 
+@cache
+def _descriptions(data_path: str | None) -> Loader:
+    return create_loader(data_path)
+
+
+def aws_session(region: str | None, access_key: str | None, secret_key: str | None) -> boto3.session.Session:
+    """A session of its own credentials that shares what botocore has read of the services' descriptions.
+
+    They are megabytes of JSON: read for every client again, they take a third of a second of each task.
+    """
+    core = botocore.session.Session()
+    core.register_component("data_loader", _descriptions(core.get_config_variable("data_path")))
+    return boto3.session.Session(
+        aws_access_key_id=access_key or None,
+        aws_secret_access_key=secret_key or None,
+        region_name=region,
+        botocore_session=core,
+    )
+
+
 def aws_client(
     service: str,
     *,
@@ -36,11 +59,7 @@ def aws_client(
 
     ``Any``: the stubs of boto3 name each service apart, and this is for whichever the caller asks.
     """
-    session = boto3.session.Session(
-        aws_access_key_id=access_key or None,
-        aws_secret_access_key=secret_key or None,
-        region_name=region,
-    )
+    session = aws_session(region, access_key, secret_key)
     return tls_13_only(
         cast(Any, session).client(
             service,

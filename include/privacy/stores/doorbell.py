@@ -6,9 +6,9 @@ import json
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-import boto3
 from botocore.config import Config
 
+from include.privacy.stores.aws import aws_session
 from include.privacy.stores.endpoints import require_safe_endpoint
 
 if TYPE_CHECKING:
@@ -37,11 +37,7 @@ def sqs_client(
     secret_key: str | None = None,
 ) -> SQSClient:
     """A boto3 client that gives up after seconds. Without keys the usual chain applies."""
-    session = boto3.session.Session(
-        aws_access_key_id=access_key or None,
-        aws_secret_access_key=secret_key or None,
-        region_name=region,
-    )
+    session = aws_session(region, access_key, secret_key)
     return session.client(
         "sqs",
         endpoint_url=require_safe_endpoint(endpoint_url),

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import boto3
 from botocore.config import Config
 
 from include.privacy.policy.bucket_map import BucketMap
-from include.privacy.stores.aws import tls_13_only
+from include.privacy.stores.aws import aws_session, tls_13_only
 from include.privacy.stores.endpoints import require_safe_endpoint
 from include.privacy.stores.objects.model import BatchLog, BucketError
 from include.privacy.stores.objects.store import ObjectStore
@@ -38,11 +37,7 @@ def s3_client(
 
     Without keys the usual chain applies (role, environment). Plain HTTP is for loopback only.
     """
-    session = boto3.session.Session(
-        aws_access_key_id=access_key or None,
-        aws_secret_access_key=secret_key or None,
-        region_name=region,
-    )
+    session = aws_session(region, access_key, secret_key)
     client = session.client(
         "s3",
         endpoint_url=require_safe_endpoint(endpoint_url),
