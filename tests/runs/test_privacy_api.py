@@ -189,6 +189,7 @@ def test_a_real_api_server_finds_the_project_and_connections_of_the_environment_
         for each in received.get("Messages", []):
             rung.append(each["Body"])
             sqs_client.delete_message(QueueUrl=estate.world.queue_url, ReceiptHandle=each["ReceiptHandle"])
-    assert message["request_id"] in "".join(rung), "the queue's connection is in Airflow's metadata only"
     log = next(p.log for p in estate.world.table.recorded() if p.name == "api-server-of-tests")
-    assert STRANGER not in Path(log).read_text()
+    said = Path(log).read_text()
+    assert message["request_id"] in "".join(rung), f"the queue's connection is in Airflow's metadata: {said}"
+    assert STRANGER not in said
