@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -19,11 +19,12 @@ import pytest
 from include.privacy import runtime
 from include.privacy.connections import ConnectionInfo
 from include.privacy.ledger import Ledger, migrate
-from include.privacy.notices import campaigns, deciding, entering, gathering, proving, reporting, sending
+from include.privacy.notices import campaigns, deciding
 from include.privacy.policy.loading import load_config
 from include.privacy.steps import runs
 from include.sandbox import next_version
 from include.sandbox.processors.mailbox import arrivals
+from tests.notices import sender
 from tests.processors.standing import Standing, standing
 
 if TYPE_CHECKING:
@@ -33,6 +34,16 @@ if TYPE_CHECKING:
 MASTER_KEY = bytes(range(32))
 VERSION = next_version.VERSION
 KEYS = {"sendgrid": "SG." + "n" * 22 + "." + "k" * 43, "postmark": "00000000-1111-2222-3333-444444444444"}
+
+
+@dataclass(frozen=True)
+class Providers:
+    """Who delivers: SendGrid and Postmark with their keys, and the folder with the mailbox of both."""
+
+    sendgrid: Standing
+    postmark: Standing
+    folder: Path
+    keys: dict[str, str]
 
 
 @dataclass
@@ -46,6 +57,8 @@ class Campaign:
     config: Path
     now: datetime
     folder: Path
+    connect: Callable[[str], ConnectionInfo]
+    earlier: Counter[str]
     runs: int = 0
     done: dict[str, Any] = field(default_factory=dict)
 
@@ -61,18 +74,8 @@ class Campaign:
 
     def turn(self, *, dry_run: bool = False) -> dict[str, Any]:
         """One run of the DAG, its tasks in their order."""
-        run = self.open_run(dry_run=dry_run)
-        versions = campaigns.take_up(run)
-        done: dict[str, Any] = {"versions": versions, "unasked": len(campaigns.unasked(self.now))}
-        for version in versions:
-            done["gathered"] = gathering.gather(run, version)
-            done["looked"] = proving.look(run, version)
-            done["sent"] = sending.send(run, version)
-            done["concluded"] = proving.conclude(run, version)
-        done |= entering.apply(run)
-        done["report"] = reporting.report(run, versions)
-        self.done = done
-        return done
+        self.done = sender.turn(self.open_run(dry_run=dry_run), self.now)
+        return self.done
 
     def approve(self) -> None:
         """Somebody approves what is proposed."""
@@ -103,8 +106,8 @@ class Campaign:
         return dict(Counter(reached.states) + Counter(reached.joined))
 
     def mailbox(self) -> Counter[str]:
-        """Letters by the address that they arrived at, over both providers."""
-        return arrivals(self.folder)
+        """Letters of this campaign by the address that they arrived at, over both providers."""
+        return arrivals(self.folder) - self.earlier
 
     def addresses(self) -> set[str]:
         """Who is to hear of it, by the platform's own rows."""
@@ -132,7 +135,9 @@ def notice_ledger(world: World) -> Iterator[str]:
     world.postgres.drop_database(name)
 
 
-def connections(world: World, databases: dict[str, str], endpoints: dict[str, str]) -> Any:
+def connections(
+    world: World, databases: dict[str, str], endpoints: dict[str, str], keys: dict[str, str]
+) -> Callable[[str], ConnectionInfo]:
     """The world's connections, with other databases and providers behind some of them."""
 
     def connect(conn_id: str) -> ConnectionInfo:
@@ -146,7 +151,7 @@ def connections(world: World, databases: dict[str, str], endpoints: dict[str, st
             value.get("host"),
             value.get("port"),
             value.get("login"),
-            KEYS.get(conn_id, value.get("password")),
+            keys.get(conn_id, value.get("password")),
             databases.get(conn_id, value.get("schema")),
             extra,
         )
@@ -164,10 +169,22 @@ def accounts_only(platform_template: Platform) -> Iterator[Platform]:
 
 
 @pytest.fixture
+def providers(tmp_path: Path) -> Iterator[Providers]:
+    """Stand-ins in this process, with a mailbox of their own."""
+    folder = tmp_path / "stands"
+    with (
+        standing("sendgrid", folder, KEYS["sendgrid"]) as sendgrid,
+        standing("postmark", folder, KEYS["postmark"]) as postmark,
+    ):
+        yield Providers(sendgrid, postmark, folder, KEYS)
+
+
+@pytest.fixture
 def campaign(
     world: World,
     accounts_only: Platform,
     notice_ledger: str,
+    providers: Providers,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Campaign]:
@@ -182,19 +199,26 @@ def campaign(
     next_version.announce(config, (now + timedelta(days=40)).date())
     monkeypatch.setenv("PRIVACY_MASTER_KEY", base64.b64encode(MASTER_KEY).decode())
     with ExitStack() as stack:
-        stands = [
-            stack.enter_context(standing(name, tmp_path / "stands", KEYS[name]))
-            for name in ("sendgrid", "postmark")
-        ]
         databases = {"accounts_db": accounts_only.accounts, "practice_db": accounts_only.practice}
         connect = connections(
             world,
             databases | {"privacy_ledger": database},
-            {"sendgrid": stands[0].endpoint, "postmark": stands[1].endpoint},
+            {"sendgrid": providers.sendgrid.endpoint, "postmark": providers.postmark.endpoint},
+            providers.keys,
         )
         ledger = stack.enter_context(Ledger(world.dsn(database, "privacy_dags"), MASTER_KEY))
         rt = stack.enter_context(runtime.use_runtime(runtime.Runtime(connect, lambda: load_config(config))))
-        made = Campaign(accounts_only, ledger, stands[0], stands[1], config, now, tmp_path / "stands")
+        made = Campaign(
+            accounts_only,
+            ledger,
+            providers.sendgrid,
+            providers.postmark,
+            config,
+            now,
+            providers.folder,
+            connect,
+            arrivals(providers.folder),
+        )
         monkeypatch.setattr(runs, "current_instant", lambda: made.now)
         yield made
         rt.close()
