@@ -22,22 +22,25 @@ Known = dict[str, dict[str, list[str]]]
 def members(keys: Iterable[str]) -> Iterator[Member]:
     """Each person with the identifiers that all databases hold of them, in the order of ``keys``.
 
-    With them come those that were corrected, which only the ledger remembers; not one that is somebody else's
-    today (see :attr:`Member.not_followed`): what it leads to must be looked at by a person.
+    With them come those that were corrected, which only the ledger remembers. One that is somebody else's
+    today is not among them (``not_followed`` counts it): what it leads to must be looked at by a person.
     """
     databases = [s.store for s in runtime().stores() if isinstance(s, DatabaseMap)]
     source = iter(keys)
     while batch := list(islice(source, BATCH)):
         found: Known = {key: {} for key in batch}
+        left_out: Counter[str] = Counter()
         for store in databases:
             for member in runtime().database(store).freeze_identifiers(batch):
+                left_out[member.key] += member.not_followed
                 for kind, values in member.identifiers.items():
                     known = found[member.key].setdefault(kind, [])
                     known += [v for v in values if v not in known]
-        not_followed = _add_former(found, databases)
+        left_out.update(_add_former(found, databases))
+        _tell(left_out)
         for key in batch:
             identifiers = {kind: tuple(values) for kind, values in found[key].items()}
-            yield Member(key, identifiers, not_followed[key])
+            yield Member(key, identifiers, left_out[key])
 
 
 def _add_former(found: Known, databases: Iterable[str]) -> Counter[str]:
@@ -58,14 +61,17 @@ def _add_former(found: Known, databases: Iterable[str]) -> Counter[str]:
                     continue
                 known = found[key].setdefault(kind, [])
                 known += [v for v in dict.fromkeys((value, value.lower())) if v not in known]
-    if left_out:
+    return left_out
+
+
+def _tell(left_out: Counter[str]) -> None:
+    if left_out.total():
         log.warning(
             "%d former identifiers of %d people are somebody else's today and lead nowhere: what was written "
             "under them before has to be looked at by hand",
             left_out.total(),
-            len(left_out),
+            len(+left_out),
         )
-    return left_out
 
 
 def _users(kind: str, values: Mapping[str, object], databases: Iterable[str]) -> dict[str, set[str | None]]:
