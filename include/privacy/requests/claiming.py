@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 ORIGIN = "erasure_requests"
 NOT_FOLLOWED = "former_identifiers_not_followed"
-"""Evidence of a request: as many former identifiers are somebody else's by now; staff look into it."""
+"""Evidence of a request: as many former identifiers of the person are somebody else's by now."""
 
 
 def claim(ledger_run: str, *, params: Mapping[str, Any] | None = None) -> list[Item]:

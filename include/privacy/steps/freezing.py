@@ -23,7 +23,7 @@ def members(keys: Iterable[str]) -> Iterator[Member]:
     """Each person with the identifiers that all databases hold of them, in the order of ``keys``.
 
     With them come those that were corrected, which only the ledger remembers. One that is somebody else's
-    today is not among them (``not_followed`` counts it): what it leads to must be looked at by a person.
+    today is not among them (``not_followed`` counts it): nobody can tell whose it is what stands under it.
     """
     databases = [s.store for s in runtime().stores() if isinstance(s, DatabaseMap)]
     source = iter(keys)
@@ -67,8 +67,8 @@ def _add_former(found: Known, databases: Iterable[str]) -> Counter[str]:
 def _tell(left_out: Counter[str]) -> None:
     if left_out.total():
         log.warning(
-            "%d former identifiers of %d people are somebody else's today and lead nowhere: what was written "
-            "under them before has to be looked at by hand",
+            "%d former identifiers of %d people are somebody else's today and lead nowhere: what is known by "
+            "nothing else stays with whoever has them now",
             left_out.total(),
             len(+left_out),
         )
