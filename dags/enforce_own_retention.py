@@ -2,9 +2,9 @@
 
 ## What it does
 Expires tombstones and the replay journal with the last backup that needs them, and their keys with them;
-deletes records of closed requests, released holds, bad input, used tokens and forgotten cohorts after their
-periods; prunes Airflow's metadata with Airflow's own command, without archives, and its log files; drops
-working tables that a crash left in a store. Puts the counts on record.
+deletes records of closed requests, released holds, bad input, used tokens, corrected addresses and forgotten
+cohorts after their periods; prunes Airflow's metadata with Airflow's own command, without archives, and its
+log files; drops working tables that a crash left in a store. Puts the counts on record.
 
 ## What it does not do
 It deletes no evidence: that names nobody. Archives for people go by `expire_request_archives`, data of the

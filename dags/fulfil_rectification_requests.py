@@ -4,8 +4,9 @@
 Claims every verified request for rectification, lets no job use the people meanwhile, and writes each new
 value into every column that the data map knows to hold that fact: first in the root store, where an address
 that somebody else has is refused, then in the others, for everybody with the same few statements. The old
-values are sealed with the request until it is closed and kept nowhere else. Has every processor correct it
-too, looks whether every store says the new value, writes to the person, closes the request.
+values are sealed with the request until it is closed; then only the ledger has them: an old address until the
+person is erased, because others still know them by it. Has every processor correct it too, looks whether
+every store says the new value, writes to the person, closes the request.
 
 ## What it does not do
 It does not wait for processors (`settle_recipients` goes on). It does not change documents that were issued

@@ -99,11 +99,18 @@ class SandboxPlanter:
                     rows = connection.execute(fields[name].encode(), {"id": int(planted.account)}).fetchall()
                     found[store] = [row[0] for row in rows if row[0] is not None]
         known = drilled.marker(planted.memo["reference"])
-        if name == "full_name":
+        if name in ("full_name", "email"):
             customers, contacts = self._state("stripe")["customers"], self._state("sendgrid")["contacts"]
-            found["stripe"] = [c["name"] for c in customers if c["id"] == known.identifiers[0]]
-            mine = [c for c in contacts if c["email"] == known.emails[0]]
-            found["sendgrid"] = [f"{c['first_name']} {c['last_name']}" for c in mine]
+            customers = [c for c in customers if c["id"] == known.identifiers[0]]
+            contacts = [c for c in contacts if c["email"] in (known.emails[0], planted.corrections["email"])]
+            if name == "email":
+                found |= {
+                    "stripe": [c["email"] for c in customers],
+                    "sendgrid": [c["email"] for c in contacts],
+                }
+            else:
+                found["stripe"] = [c["name"] for c in customers]
+                found["sendgrid"] = [f"{c['first_name']} {c['last_name']}" for c in contacts]
         return {store: values for store, values in found.items() if values}
 
     def residue(self, planted: Planted) -> dict[str, int]:  # noqa: D102
@@ -211,9 +218,11 @@ class SandboxPlanter:
 _VALUES: Mapping[str, Mapping[str, str]] = {
     "accounts": {
         "full_name": "SELECT full_name FROM accounts WHERE id = %(id)s",
+        "email": "SELECT email FROM accounts WHERE id = %(id)s",
     },
     "practice": {
         "display_name": "SELECT display_name FROM learners WHERE account_id = %(id)s",
+        "email": "SELECT settings ->> 'notification_email' FROM learners WHERE account_id = %(id)s",
     },
 }
 """Store and field → where the platform reads it."""

@@ -65,6 +65,7 @@ def live_through_everything(ledger: Ledger, run_id: UUID) -> None:
     ledger.record_outcome(plan.id, 0, Outcome("practice", blocked=[f"row of {EMAIL} from {ADDRESS}"]))
     ledger.place_hold(f"{NAME} v. us", f"{EMAIL} sues", STAFF, "subject", SUBJECT)
     ledger.write_tombstones(cohort, AS_OF + timedelta(days=100), AS_OF)
+    ledger.note_former_identifiers(SUBJECT, {"email": [EMAIL]}, AS_OF, run_id)
     ledger.quarantine("queue", EMAIL, f"unknown sender {EMAIL}", {"from": EMAIL, "name": NAME, "id": SUBJECT})
     ledger.record_breach(run_id, "purge", "practice", 1, None, f"{EMAIL} is held")
     ledger.append_evidence("note", {EMAIL: ADDRESS}, run_id=run_id)

@@ -47,6 +47,7 @@ def lived(ledger: Ledger, database: LedgerDatabase) -> UUID:
     ledger.write_tombstones(cohort, AS_OF + timedelta(days=180), AS_OF)
     entry = Entry("full_name", "4713", {"value": "New", "replaced": ["Old"], "identifiers": {}})
     ledger.note_in_journal(CORRECTION, [entry], AS_OF, AS_OF + timedelta(days=180))
+    ledger.note_former_identifiers("4713", {"email": ["wrong@example.org"]}, AS_OF, run)
     plan = ledger.save_plan(make_plan(cohort.id), run)
     ledger.park_plan(plan.id, "too many")
     ledger.decide_plan(plan.id, True, "grace")
@@ -84,7 +85,8 @@ def test_past_every_period_nothing_is_left_that_identifies_anybody(
     before = personal(database)
     assert set(before) >= {
         "request", "letter", "cohort_page", "hold", "drill", "plan", "archive", "quarantine", "callback",
-        "verification_token", "verification_attempt", "tombstone", "journal_entry", "sealing_key",
+        "verification_token", "verification_attempt", "tombstone", "journal_entry", "former_identifier",
+        "sealing_key",
     }  # fmt: skip
     dry = ledger.expire_own_records(FAR, **PERIODS, dry_run=True)
     assert personal(database) == before, "a dry run takes everything back"

@@ -40,6 +40,15 @@ def test_live_and_twice_erases_the_due_and_nobody_else(estate: Estate, content: 
     others = estate.value("accounts", "SELECT count(*) FROM accounts") - len(due)
     assert GONE in due
     assert content(GONE) > 0
+    wrong, stays = "once.wrong@example.org", min(set(range(1, 10_000)) - set(due))
+    for key in (GONE, stays):
+        estate.ledger.note_former_identifiers(str(key), {"email": [wrong]}, estate.as_of)
+    with psycopg.connect(estate.platform.dsn("accounts")) as accounts:
+        accounts.execute(
+            "INSERT INTO support_tickets (requester_email, subject, body, status, created_at) "
+            "VALUES (%s, 'question', 'not signed in', 'closed', now())",
+            (wrong,),
+        )
 
     run = estate.run(DAG)
 
@@ -47,6 +56,10 @@ def test_live_and_twice_erases_the_due_and_nobody_else(estate: Estate, content: 
     assert estate.due() == []
     assert estate.value("accounts", "SELECT count(*) FROM accounts") == others
     assert content(GONE) == 0
+    by_wrong = "SELECT count(*) FROM support_tickets WHERE requester_email = %s"
+    assert estate.value("accounts", by_wrong, wrong) == 0, "found by an address that was corrected"
+    known = estate.ledger.former_identifiers([str(GONE), str(stays)])
+    assert set(known) == {str(stays)}, "destroyed with whoever is purged"
     assert estate.value("practice", "SELECT count(*) FROM learners WHERE account_id = ANY(%s)", due) == 0
     assert estate.value("accounts", "SELECT count(*) FROM account_audit WHERE account_id = ANY(%s)", due) == 0
     old = estate.as_of - timedelta(days=7)

@@ -80,7 +80,8 @@ def test_a_synthetic_person_uses_every_right_and_is_found_nowhere_afterwards(dri
     ] == facts["shown"]  # fmt: skip
     assert facts["not_planted"] == ["paypal", "plausible"]
     assert facts["fields"] == {
-        "full_name": ["accounts", "sendgrid", "stripe"], "display_name": ["practice"]
+        "full_name": ["accounts", "sendgrid", "stripe"], "display_name": ["practice"],
+        "email": ["accounts", "practice", "sendgrid", "stripe"],
     }  # fmt: skip
     assert facts["recipients"]["stripe"] == "redacted" and facts["recipients"]["paypal"] == "not_held"
     assert facts["came_back"]["accounts"] > 10 and facts["came_back"]["practice"] > 30

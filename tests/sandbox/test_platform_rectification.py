@@ -98,6 +98,20 @@ def rectify(
     return outcomes
 
 
+def test_a_former_address_that_is_somebody_elses_by_now_leads_nowhere(
+    platform: Platform, stores: dict[str, PostgresStore]
+) -> None:
+    theirs = str(ask(platform, "accounts", "SELECT email FROM accounts WHERE id = 101")[0][0])
+    (before,) = stores["accounts"].freeze_identifiers([WHO])
+    for email in (theirs, OLD):
+        tell(platform, "accounts", "INSERT INTO former_emails (account_id, email, replaced_at)"
+             " VALUES (%s, %s, now())", MARKER.account_id, email)  # fmt: skip
+    (mine, other) = stores["accounts"].freeze_identifiers([WHO, "101"])
+    assert mine.identifiers == before.identifiers and (before.not_followed, mine.not_followed) == (0, 1)
+    assert theirs in other.identifiers["email"] and other.not_followed == 0
+    assert stores["accounts"].holders("email", [theirs.upper()]) == {theirs.upper(): {WHO, "101"}}
+
+
 def test_an_address_is_corrected_everywhere_and_the_old_one_is_nowhere_but_where_it_is_kept_on_purpose(
     platform: Platform, stores: dict[str, PostgresStore], config: Config
 ) -> None:

@@ -63,6 +63,8 @@ def _people_plans(
     from include.privacy.steps.freezing import members
 
     frozen = list(members(keys))
+    if left_out := sum(member.not_followed for member in frozen):
+        print(f"{left_out} former identifiers are somebody else's today and not followed")
     cohort = Cohort(uuid4(), len(frozen), lambda: iter(frozen))
     for mapped in runtime().stores():
         if store not in (None, mapped.store) or (isinstance(mapped, BucketMap) and not mapped.content):

@@ -90,7 +90,9 @@ def _freeze(
     head = CohortHead(id=uuid4(), run_id=run_id, origin=origin, size=0, pages=0, key_id=key.id)
     session.add(head)
     session.flush()
+    not_followed = 0
     for page in _pages(members):
+        not_followed += sum(m.not_followed for m in page)
         plain = [[m.key, {kind: list(values) for kind, values in m.identifiers.items()}] for m in page]
         sealed = key.seal_json(plain, _page_context(head.id, head.pages))
         session.execute(insert(CohortPage), {"cohort_id": head.id, "page": head.pages, "sealed": sealed})
@@ -111,6 +113,8 @@ def _freeze(
     if links:
         session.execute(insert(CohortRequest), links)
     body = {"cohort": head.id, "origin": origin, "size": head.size, "requests": len(links)}
+    if not_followed:
+        body["not_followed"] = not_followed
     append_evidence(session, "cohort_frozen", body, run_id=run_id)
     return head
 

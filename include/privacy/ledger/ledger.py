@@ -22,6 +22,7 @@ from include.privacy.ledger import decisions as _decisions
 from include.privacy.ledger import drills as _drills
 from include.privacy.ledger import evidence as _evidence
 from include.privacy.ledger import fencing as _fencing
+from include.privacy.ledger import former_identifiers as _former_identifiers
 from include.privacy.ledger import holds as _holds
 from include.privacy.ledger import journal as _journal
 from include.privacy.ledger import letters as _letters
@@ -171,6 +172,10 @@ class Ledger(NoticeFront, EvidenceFront):
 
     note_in_journal = sealed(_journal.note_in_journal)
     forget_people = sealed(_journal.forget_people)
+
+    note_former_identifiers = sealed(_former_identifiers.note_former_identifiers)
+    former_identifiers = sealed(_former_identifiers.former_identifiers)
+    forget_former_identifiers = sealed(_former_identifiers.forget_former_identifiers)
 
     schedule_probe = plain(_probes.schedule_probe)
     due_probes = plain(_probes.due_probes)

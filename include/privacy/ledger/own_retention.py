@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from include.privacy.ledger.drill_models import Drill
 from include.privacy.ledger.evidence import append_evidence
+from include.privacy.ledger.former_identifiers import purge_former_identifiers
 from include.privacy.ledger.models import PlanRecord, Quarantined, SealingKey
 from include.privacy.ledger.notice_audience import purge_hearers
 from include.privacy.ledger.records import purge_records
@@ -46,6 +47,7 @@ EXPIRES: Mapping[str, str] = {
     "notice_campaign": "who decided, and the key, with its deliveries; the rest names nobody",
     "tombstone": "with the last backup that may hold the person",
     "journal_entry": "with the last backup that does not know it, and with the person's erasure",
+    "former_identifier": "with the person's erasure, or request_records_days after it was corrected",
     "tombstone_epoch": "when its last tombstone and journal entry are gone",
     "sealing_key": "with what it sealed",
 }
@@ -96,6 +98,7 @@ def expire_own_records(
             **_shorter(session, as_of, quarantine_days, token_days),
             **_beside_requests(session, as_of - timedelta(days=records_days)),
             "hearers": purge_hearers(session, as_of - timedelta(days=records_days)),
+            "former_identifiers": purge_former_identifiers(session, as_of - timedelta(days=records_days)),
         }
         if any(counts.values()):
             append_evidence(session, "own_records_expired", {**counts, "as_of": as_of})

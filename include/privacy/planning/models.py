@@ -18,10 +18,15 @@ from include.privacy.policy.data_map import Path, Replacement
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One person of a cohort: the subject key (as text) and the identifiers frozen for them."""
+    """One person of a cohort: the subject key (as text) and the identifiers frozen for them.
+
+    ``not_followed``: how many of their former identifiers are somebody else's today and therefore not among
+    them. It is counted while freezing; a frozen cohort does not have it.
+    """
 
     key: str
     identifiers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    not_followed: int = 0
 
 
 @dataclass(frozen=True)

@@ -180,6 +180,16 @@ def rectifiable_fields(data_map: DataMap) -> dict[str, Rectify]:
     return found
 
 
+def identifying_fields(data_map: DataMap) -> dict[str, str]:
+    """Field → kind of identifier, of the fields whose value leads to the person's rows elsewhere."""
+    return {
+        rectify.field: column.identifier
+        for db in _databases(data_map)
+        for _, _, _, column, rectify in rectified_columns(db)
+        if column.identifier is not None and rectify.key is None
+    }
+
+
 def places(db: DatabaseMap, fields: Iterable[str]) -> tuple[Place, ...]:
     """The columns of one database that hold any of the fields."""
     wanted = set(fields)

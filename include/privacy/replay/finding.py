@@ -115,24 +115,13 @@ def _sort_loose(found: Found, kind: str, values: Sequence[str]) -> None:
         holders: dict[str, set[str]] = {value: set() for value in page}
         for mapped in runtime().stores():
             if isinstance(mapped, DatabaseMap):
-                for value, keys in _holders(mapped.store, kind, page).items():
+                for value, keys in runtime().database(mapped.store).holders(kind, page).items():
                     holders[value] |= keys
         for value, keys in holders.items():
             if keys - set(found.keys):
                 found.in_use.add((kind, value))
             elif not keys:
                 found.orphans[kind, value] = None
-
-
-def _holders(store: str, kind: str, values: Sequence[str]) -> dict[str, set[str]]:
-    from include.privacy.stores.postgres.restored import RestoredDatabase
-
-    database = runtime().database(store)
-    if not isinstance(database, RestoredDatabase):
-        mapped = runtime().config().data_map[store]
-        assert isinstance(mapped, DatabaseMap)
-        database = RestoredDatabase(mapped, runtime().dsn(mapped.connection))
-    return database.holders(kind, values)
 
 
 def _subject_keys(store: str) -> Iterator[str]:

@@ -119,6 +119,8 @@ def _build(request: RequestRow, person: Person, as_of: datetime) -> None:
     ledger.record_recipients([request.id], outcomes)
     redacted = sum(sum(found.redacted.values()) for found in archive.found)
     counts = {"collections": len(archive.found), "rows": rows, "redacted": redacted}
+    if person.member.not_followed:
+        counts["not_followed"] = person.member.not_followed
     ledger.append_evidence("archive_content", {"archive": archive_id, **counts}, request_id=request.id)
     ledger.note_details(request.id, {"archive": {"id": str(archive_id), "passphrase": passphrase, **counts}})
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from include.privacy.planning.models import Holds
+from include.privacy.planning.models import Holds, Member
 from include.privacy.requests import exceptions, order, restricting, telling
 from include.privacy.requests.claimed import answer_not_held, existing
 from include.privacy.requests.intake import request_ids
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ORIGIN = "erasure_requests"
+NOT_FOLLOWED = "former_identifiers_not_followed"
+"""Evidence of a request: as many former identifiers of the person are somebody else's by now."""
 
 
 def claim(ledger_run: str, *, params: Mapping[str, Any] | None = None) -> list[Item]:
@@ -55,8 +57,14 @@ def claim(ledger_run: str, *, params: Mapping[str, Any] | None = None) -> list[I
     cohorts = list(dict.fromkeys(begun.values()))
     if fresh:
         keys = dict.fromkeys(str(r.subject_key) for r in fresh)
-        cohort = ledger.freeze_cohort(members(keys), ORIGIN, UUID(ledger_run), [r.id for r in fresh])
+        left_out: dict[str, int] = {}
+        cohort = ledger.freeze_cohort(
+            _noting(members(keys), left_out), ORIGIN, UUID(ledger_run), [r.id for r in fresh]
+        )
         cohorts.append(cohort.id)
+        for request in fresh:
+            if count := left_out.get(str(request.subject_key)):
+                ledger.append_evidence(NOT_FOLLOWED, {"count": count}, UUID(ledger_run), request.id)
     log.info("claimed %d requests: %d new, %d resumed", len(claimed), len(fresh), len(begun))
     return [item for cohort_id in dict.fromkeys(cohorts) for item in items_of_cohort(cohort_id)]
 
@@ -88,6 +96,13 @@ def note_contact(request: RequestRow) -> None:
     contact = telling.contact_of(request)
     found = {"email": contact.email, "language": contact.language} if contact else None
     runtime().ledger().note_details(request.id, {"contact": found})
+
+
+def _noting(found: Iterable[Member], left_out: dict[str, int]) -> Iterator[Member]:
+    for member in found:
+        if member.not_followed:
+            left_out[member.key] = member.not_followed
+        yield member
 
 
 def _comes_later(request: RequestRow) -> bool:

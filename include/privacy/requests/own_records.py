@@ -15,7 +15,9 @@ _PURPOSES = ("essential.legal_obligation",)
 
 
 def extracts(request: RequestRow) -> list[Records]:
-    """The person's open requests with their letters; a closed one no longer leads to anybody."""
+    """The person's open requests with their letters (a closed one no longer leads to anybody), and what
+    identified them before it was corrected.
+    """
     ledger = runtime().ledger()
     assert request.subject_key is not None
     mine = ledger.requests_of(request.subject_key)
@@ -38,12 +40,24 @@ def extracts(request: RequestRow) -> list[Records]:
         for r in mine
         for letter in ledger.letters(r.id)
     ]
-    return [
+    former = [
+        {"kind": kind, "value": value}
+        for kind, values in ledger.former_identifiers([request.subject_key])
+        .get(request.subject_key, {})
+        .items()
+        for value in values
+    ]
+    found = [
         Records(
             _collection("requests", "Requests you made under data protection law.", requests, kept), requests
         ),
         Records(_collection("letters", "Letters we wrote to you about them.", letters, kept), letters),
     ]
+    if former:
+        until = f"until you are erased, or {days} days after it was corrected"
+        what = "What was wrong and led to your data until you had it corrected; to find what came under it."
+        found.append(Records(_collection("former_identifiers", what, former, until), former))
+    return found
 
 
 def _collection(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid5
 
 from include.privacy.planning.models import Member
-from include.privacy.planning.rectification import Correction, plan_rectification
+from include.privacy.planning.rectification import Correction, identifying_fields, plan_rectification
 from include.privacy.requests import claimed, restricting
 from include.privacy.runtime import runtime
 from include.privacy.steps import recipients
@@ -57,18 +57,22 @@ def correct_root(ledger_run: str, request_ids: list[str]) -> list[dict[str, Any]
 def correct(ledger_run: str, store: str, request_ids: list[str]) -> dict[str, int]:
     """Correct one store for everybody in the run; returns counts. May be run again, also at the same time.
 
-    The values that go are sealed with the request before they are replaced: nothing else knows them.
+    The values that go are sealed with the request before they are replaced: nothing else knows them. What
+    identified the person stays in the ledger after it, until they are erased: others still know them by it.
     """
     ledger, database = runtime().ledger(), runtime().database(store)
     requests = claimed.open_requests(request_ids)
     batch, corrections = batch_of(ledger_run), _corrections(requests, store)
     if not corrections:
         return {"people": 0, "refused": 0}
-    _note_replaced(requests, database.replaced_values(batch, corrections))
+    replaced = database.replaced_values(batch, corrections)
+    _note_replaced(requests, replaced)
+    _remember(ledger_run, replaced)
     # Read again: copies and traces in this very store are found by the values that were just sealed.
     corrections = _corrections(claimed.open_requests(request_ids), store)
     outcome = database.rectify(batch, corrections, ledger.hold_gate())
     _note_replaced(requests, outcome.replaced)
+    _remember(ledger_run, outcome.replaced)
     for key, refused in outcome.refused.items():
         for request in _of(requests, key):
             _note(request, "refused", {store: dict(refused)})
@@ -182,6 +186,14 @@ def _note_replaced(
             }
             if merged != known:
                 ledger.note_details(request.id, {"replaced": merged})
+
+
+def _remember(ledger_run: str, by_key: Mapping[str, Mapping[str, tuple[str, ...]]]) -> None:
+    kinds, run = identifying_fields(runtime().config().data_map), read_run(ledger_run)
+    for key, replaced in by_key.items():
+        former = {kinds[name]: values for name, values in replaced.items() if name in kinds}
+        if former:
+            runtime().ledger().note_former_identifiers(key, former, run.as_of, run.id)
 
 
 def _note(request: RequestRow, name: str, more: Mapping[str, Any]) -> None:

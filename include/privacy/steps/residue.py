@@ -35,11 +35,13 @@ def residual_until(erased_at: datetime) -> datetime | None:
 def write_tombstones(cohort: Cohort, erased_at: datetime, until: datetime | None) -> None:
     """Keyed hashes by which a restored backup can be replayed; they expire with the last backup.
 
-    What the replay journal knows of these people goes: nothing of theirs is to be applied again.
+    What the replay journal knows of these people goes: nothing of theirs is to be applied again. So do the
+    identifiers that they had before a correction.
     """
     if until is not None and cohort.size:
         runtime().ledger().write_tombstones(cohort, until, erased_at)
     runtime().ledger().forget_people(member.key for member in cohort.members())
+    runtime().ledger().forget_former_identifiers(member.key for member in cohort.members())
 
 
 def holds_invoices(rule: ObjectAgeRule | SnapshotAgeRule) -> bool:

@@ -61,9 +61,13 @@ def person(found: Marker, as_of: datetime) -> Person:
 
 
 def corrections(found: Marker) -> dict[str, str]:
-    """What the person asks to have corrected: a name in each database; not the address (docs/LIMITS.md)."""
+    """What the person asks to have corrected: a name in each database, and the address."""
     letters = found.full_name.split()[1].lower()
-    return {"full_name": f"{found.full_name} Corrected", "display_name": f"drillperson-{letters}"}
+    return {
+        "full_name": f"{found.full_name} Corrected",
+        "display_name": f"drillperson-{letters}",
+        "email": f"corrected.{found.emails[0]}",
+    }
 
 
 def pattern(found: Marker, *, ids: bool = True) -> str:
@@ -71,7 +75,7 @@ def pattern(found: Marker, *, ids: bool = True) -> str:
 
     ``ids``: the account's id too. Processors keep ids of theirs that are made of it and lead to nobody.
     """
-    # The first address is the end of the former one. A bytea shows itself in hexadecimal.
+    # The first address is the end of the others. A bytea shows itself in hexadecimal.
     word, display = found.texts[0], corrections(found)["display_name"]
     words = [re.escape(w) for w in (found.full_name, display, found.emails[0], word)]
     words.append(word.encode().hex())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 
 from psycopg import sql
@@ -11,9 +11,8 @@ from include.privacy.policy.data_map import IdentifierPath, KeyPath
 from include.privacy.policy.policy import Purpose
 from include.privacy.policy.purpose_views import purpose_views
 from include.privacy.stores.postgres import export, quarantine
-from include.privacy.stores.postgres.joins import Joins
 from include.privacy.stores.postgres.quarantine import WayIn
-from include.privacy.stores.postgres.session import Connection, connect
+from include.privacy.stores.postgres.session import connect
 from include.privacy.stores.postgres.store import PostgresStore
 
 _PAGE = 5_000
@@ -36,11 +35,6 @@ class RestoredDatabase(PostgresStore):
                 if isinstance(subject.path, IdentifierPath) and table.kind == "table":
                     for value in self._distinct(name, subject.path.column):
                         yield subject.path.identifier, value
-
-    def holders(self, kind: str, values: Sequence[str]) -> dict[str, set[str]]:
-        """Identifier → the subject keys of those who hold it here now; addresses in any letters."""
-        with self._open() as (connection, _, joins):
-            return _holders(connection, joins, kind, values)
 
     def ways_in(self) -> list[WayIn]:
         """Who else could read the database now: roles that may connect, and sessions that are there."""
@@ -91,30 +85,3 @@ class RestoredDatabase(PostgresStore):
             cursor.itersize = _PAGE
             for (value,) in cursor.execute(query):
                 yield value
-
-
-def _holders(connection: Connection, joins: Joins, kind: str, values: Iterable[str]) -> dict[str, set[str]]:
-    wanted: dict[str, list[str]] = {}
-    for value in values:
-        wanted.setdefault(value.strip().lower(), []).append(value)
-    found: dict[str, set[str]] = {}
-    for name, table in joins.database.tables.items():
-        owner = next(iter(table.subjects.values()), None)
-        join = joins.to_key(owner.path) if owner is not None else None
-        for column, described in table.columns.items() if join is not None else ():
-            if join is None or described.identifier != kind or table.kind != "table":
-                continue
-            query = sql.SQL(
-                "SELECT {key}::text, lower(t0.{column}::text) FROM {table} t0{relations} "
-                "WHERE {tie} AND lower(t0.{column}::text) = ANY(%s)"
-            ).format(
-                key=join.anchor,
-                column=sql.Identifier(column),
-                table=joins.table(name),
-                relations=sql.SQL("").join(sql.SQL(", {}").format(r) for r in join.relations),
-                tie=join.condition,
-            )
-            for key, plain in connection.execute(query, (list(wanted),)):
-                for value in wanted[plain]:
-                    found.setdefault(value, set()).add(key)
-    return found

@@ -28,6 +28,7 @@ from include.privacy.stores.postgres import (
     exceptions,
     executor,
     export,
+    holders,
     planner,
     purpose_views,
     record_age,
@@ -193,6 +194,16 @@ class PostgresStore:
         """The identifiers this store holds of these people."""
         with self._open() as (connection, _, joins):
             yield from subjects.freeze_identifiers(connection, joins, keys)
+
+    def holders(self, kind: str, values: Iterable[str]) -> dict[str, set[str]]:
+        """See :func:`holders.holders`."""
+        with self._open() as (connection, _, joins):
+            return holders.holders(connection, joins, kind, values)
+
+    def copies(self, kind: str, values: Iterable[str]) -> set[str]:
+        """See :func:`holders.copies`."""
+        with self._open() as (connection, _, joins):
+            return holders.copies(connection, joins, kind, values)
 
     @contextmanager
     def export(self, cohort: Cohort, *, portable: bool = False) -> Iterator[export.DatabaseExport]:

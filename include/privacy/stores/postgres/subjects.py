@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import groupby, islice
@@ -173,19 +174,25 @@ def freeze_identifiers(connection: Connection, joins: Joins, keys: Iterable[str]
     """The identifiers that this store holds of each person, in the order of ``keys``.
 
     Every column that the map marks with ``identifier`` is read; e-mails also in lower case, because
-    they are compared as other systems write them.
+    they are compared as other systems write them. What stands beside the root table (a former address) and is
+    in the root table's row of somebody else by now is theirs: it is counted, and leads nowhere.
     """
     query = _identifier_query(joins)
     source = iter(keys)
     while batch := list(islice(source, _BATCH)):
         found: dict[str, dict[str, list[str]]] = {key: {} for key in batch}
+        not_followed: Counter[str] = Counter()
         if query is not None:
             for key, rows in groupby(connection.execute(query, {"keys": batch}), key=lambda row: row[0]):
-                for _, kind, value in rows:
+                for _, kind, value, taken in rows:
+                    if taken:
+                        not_followed[key] += 1
+                        continue
                     values = found[key].setdefault(kind, [])
                     values += [v for v in (value, value.lower()) if v not in values]
         for key in batch:
-            yield Member(key, {kind: tuple(values) for kind, values in found[key].items()})
+            identifiers = {kind: tuple(values) for kind, values in found[key].items()}
+            yield Member(key, identifiers, not_followed[key])
 
 
 def _identifier_query(joins: Joins) -> sql.Composed | None:
@@ -203,12 +210,13 @@ def _identifier_query(joins: Joins) -> sql.Composed | None:
             if described.identifier:
                 parts.append(
                     sql.SQL(
-                        "SELECT {key}::text, {kind}, t0.{column}::text FROM {table} t0{relations} "
+                        "SELECT {key}::text, {kind}, t0.{column}::text, {taken} FROM {table} t0{relations} "
                         "WHERE {tie} AND {key} = ANY(%(keys)s::{type}[]) AND t0.{column} IS NOT NULL"
                     ).format(
                         key=join.anchor,
                         kind=sql.Literal(described.identifier),
                         column=sql.Identifier(column),
+                        taken=_taken(joins, name, column, described.identifier, join.anchor),
                         table=joins.table(name),
                         relations=relations,
                         tie=join.condition,
@@ -218,3 +226,24 @@ def _identifier_query(joins: Joins) -> sql.Composed | None:
     if not parts:
         return None
     return sql.SQL("SELECT * FROM ({}) x ORDER BY 1, 2, 3").format(sql.SQL(" UNION ").join(parts))
+
+
+def _taken(joins: Joins, table: str, column: str, kind: str, own: sql.Composable) -> sql.Composable:
+    """Whether the root table has the value in the row of somebody else."""
+    root = joins.database.root
+    if root is None or root.table == table:
+        return sql.SQL("false")
+    theirs = [
+        sql.SQL(
+            "EXISTS (SELECT FROM {root} o WHERE o.{theirs}::text = t0.{column}::text AND o.{key} <> {own})"
+        ).format(
+            root=joins.table(root.table),
+            theirs=sql.Identifier(name),
+            column=sql.Identifier(column),
+            key=sql.Identifier(root.key),
+            own=own,
+        )
+        for name, described in joins.database.tables[root.table].columns.items()
+        if described.identifier == kind
+    ]
+    return sql.SQL("({})").format(sql.SQL(" OR ").join(theirs)) if theirs else sql.SQL("false")
