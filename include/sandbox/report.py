@@ -75,7 +75,7 @@ def what_was_asked(requests: Sequence[Request], stories: Mapping[str, str]) -> s
         if r.residual_until:
             result += f"; backups until {r.residual_until}"
         rows.append(
-            [stories.get(r.external_id, r.right), r.received, r.due, result, r.recipients or "–",
+            [stories.get(r.external_id, f"the drill’s person: {r.right}"), r.received, r.due, result, r.recipients or "–",
              r.letters or "–", f"{r.seconds:.0f}"]
         )  # fmt: skip
     return "\n".join(["\nWhat people asked for (from the ledger)", table(columns, rows)])
