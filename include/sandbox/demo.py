@@ -106,8 +106,6 @@ def run(people: int, folder: Path, story: Story) -> bool:
         *check_drill(world),
         *_check_ledger(world, asked, bad),
     ]
-    for dag_id in api.dags():
-        api.unpause(dag_id)
     print(what_was_asked(read_requests(world.dsn("ledger")), {a.external_id: a.story for a in asked}))
     print(what_was_done(read_lines(world.dsn("ledger"))))
     print(what_was_found(checks))
@@ -116,6 +114,8 @@ def run(people: int, folder: Path, story: Story) -> bool:
         f"\n{platform.seeded.people:,} people and {platform.seeded.attempts:,} attempts;"
         f" {story.seconds:.0f} s from nothing to proof."
     )
+    for dag_id in api.dags():
+        api.unpause(dag_id)
     return all(check.ok for check in checks)
 
 

@@ -74,10 +74,10 @@ def what_was_asked(requests: Sequence[Request], stories: Mapping[str, str]) -> s
         result = r.state.replace("_", " ") + (f": {r.reason}" if r.reason else "")
         if r.residual_until:
             result += f"; backups until {r.residual_until}"
+        story = stories.get(r.external_id, f"the drill: {r.right}")
         rows.append(
-            [stories.get(r.external_id, f"the drill’s person: {r.right}"), r.received, r.due, result, r.recipients or "–",
-             r.letters or "–", f"{r.seconds:.0f}"]
-        )  # fmt: skip
+            [story, r.received, r.due, result, r.recipients or "–", r.letters or "–", f"{r.seconds:.0f}"]
+        )
     return "\n".join(["\nWhat people asked for (from the ledger)", table(columns, rows)])
 
 
