@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from include.privacy.connections import UnusableConnectionError
 from include.privacy.requests.following import MOST_ACCOUNTS, family, family_ids
 from include.privacy.requests.opening import (
     UNKNOWN,
@@ -103,6 +104,8 @@ def ring(external_id: str) -> None:
     """Wake the intake. A bell that does not ring costs minutes: the sweep finds the request."""
     try:
         runtime().doorbell().ring(UUID(external_id))
+    except UnusableConnectionError as error:
+        log.warning("the doorbell did not ring: %s; the sweep will find the request", error)
     except Exception as error:  # noqa: BLE001 - the request is in the ledger, whatever the queue says
         log.warning("the doorbell did not ring (%s); the sweep will find the request", type(error).__name__)
 
