@@ -391,7 +391,8 @@ def test_a_connection_lost_midway_is_an_error_not_an_end(dsn: str) -> None:
         "INSERT INTO note SELECT 600000 + i, 30, repeat('long ', 99), NULL FROM generate_series(1, 9000) i",
     )
     cut = (
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = "
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() "
+        "AND backend_type = 'client backend' AND datname = "
     )
 
     def read_and_lose() -> None:
