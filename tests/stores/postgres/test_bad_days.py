@@ -82,7 +82,8 @@ def test_a_connection_that_the_server_ends_inside_a_purge_loses_nothing(dsn: str
             run(
                 dsn,
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                "WHERE datname = current_database() AND pid <> pg_backend_pid()",
+                "WHERE datname = current_database() AND pid <> pg_backend_pid() "
+                "AND backend_type = 'client backend'",
             )
 
     gate.before = restart
