@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -115,25 +117,22 @@ def test_the_dag_of_callbacks_is_quiet_without_any_and_red_when_nobody_can_sign(
 
 @pytest.fixture
 def api_server(estate: Estate, tmp_path: Path) -> Iterator[str]:
-    """A real ``airflow api-server``, started away from the project; yields its address."""
-    import os
+    """A real ``airflow api-server`` with metadata of its own, started away from the project; its address.
 
-    from airflow.models import Connection
-    from airflow.utils.session import create_session
-
+    The queue's connection is in the metadata, all others are in the environment.
+    """
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     passwords = tmp_path / "passwords.json"
     passwords.write_text(json.dumps({"admin": "secret"}))
-    queue = json.loads(estate.world.env["AIRFLOW_CONN_REQUEST_QUEUE"])
-    with create_session() as session:
-        stored = Connection(conn_id="request_queue", **{**queue, "extra": json.dumps(queue["extra"])})  # noqa: AIR311 - a row of the metadata database
-        session.add(stored)
     kept = ("AIRFLOW_CONN_", "PRIVACY_MASTER")
     env = {k: v for k, v in os.environ.items() if k.startswith(kept) and k != "AIRFLOW_CONN_REQUEST_QUEUE"}
     env |= AIRFLOW_ENV | {
         "PATH": "/usr/bin:/bin",
         "HOME": str(tmp_path),
+        "AIRFLOW_HOME": str(tmp_path),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{tmp_path}/airflow.db",
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(tmp_path / "logs"),
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": str(port),
         "AIRFLOW__API__BASE_URL": url,
@@ -141,12 +140,21 @@ def api_server(estate: Estate, tmp_path: Path) -> Iterator[str]:
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
     }
+    airflow = str(Path(sys.executable).with_name("airflow"))
+    queue = estate.world.env["AIRFLOW_CONN_REQUEST_QUEUE"]
+    for command in (["db", "migrate"], ["connections", "add", "request_queue", "--conn-json", queue]):
+        done = subprocess.run(
+            [airflow, *command],
+            env=env,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
     process = estate.world.table.spawn(
-        "api-server-of-tests",
-        [str(Path(sys.executable).with_name("airflow")), "api-server"],
-        env=env,
-        cwd=tmp_path,
-        tied=True,
+        "api-server-of-tests", [airflow, "api-server"], env=env, cwd=tmp_path, tied=True
     )
     try:
         deadline = time.monotonic() + 120
@@ -160,11 +168,9 @@ def api_server(estate: Estate, tmp_path: Path) -> Iterator[str]:
         yield url
     finally:
         estate.world.table.stop(["api-server-of-tests"], grace=3)
-        with create_session() as session:
-            session.delete(session.merge(stored))
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 def test_a_real_api_server_finds_the_project_and_connections_of_the_environment_and_the_metadata(
     estate: Estate, api_server: str, sqs_client: Any
 ) -> None:
