@@ -16,7 +16,7 @@ help:    ## list these commands
 
 setup: $(READY) ## create .venv from the hashed lock (done once; the other commands do it by themselves)
 
-demo: $(READY) ## retention, every right, a policy notice and a drill on real stores; prove them, leave all running [PEOPLE=2000]
+demo: $(READY) ## retention, every right, a notice and a drill on real stores, proved; leaves all running [PEOPLE=2000]
 	@$(PY) -m include.sandbox.demo --people $(PEOPLE)
 
 stop:    ## end everything that make demo left running

@@ -45,6 +45,7 @@ class NoticeFront(Front):
     batches_to_look_at = plain(_notice_proof.batches_to_look_at)
     record_fates = sealed(_notice_proof.record_fates)
     record_events = sealed(_notice_proof.record_events)
+    providers_used = plain(_notice_late_bounces.providers_used)
     record_late_bounces = sealed(_notice_late_bounces.record_late_bounces)
     written_to = sealed(_notice_proof.written_to)
     undeliverable = sealed(_notice_proof.undeliverable)

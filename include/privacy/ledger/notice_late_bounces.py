@@ -17,6 +17,12 @@ from include.privacy.ledger.sealing import Sealer
 _WRITTEN_TO = ("accepted", "delivered", "silent")
 
 
+def providers_used(session: Session, campaign_id: UUID) -> list[str]:
+    """The providers through which anybody has been written to so far."""
+    query = select(NoticeBatch.provider).where(NoticeBatch.campaign_id == campaign_id).distinct()
+    return sorted(session.scalars(query))
+
+
 def record_late_bounces(
     session: Session, sealer: Sealer, campaign_id: UUID, provider: str, records: Sequence[Record]
 ) -> int:

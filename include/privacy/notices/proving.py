@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid5
 
 from include.privacy.notices.campaigns import WORKING, campaign, settings
-from include.privacy.notices.gathering import FIRST, find
+from include.privacy.notices.gathering import find
 from include.privacy.policy.notice_dates import earliest_effective, notice_dates
 from include.privacy.runtime import runtime
 from include.privacy.steps import runs
@@ -62,7 +62,7 @@ def _late_bounces(row: CampaignRow, now: datetime) -> int:
     if row.frozen_at is None or now >= row.effective_at:
         return 0
     found = 0
-    for provider in filter(None, (FIRST, settings().fallback)):
+    for provider in runtime().ledger().providers_used(row.id):
         try:
             listed = runtime().bulk_mail(provider).suppressed(row.frozen_at, now, as_of=now)
             # A complaint is about a letter that has arrived.
