@@ -87,14 +87,21 @@ class AirflowApi:
         body = {"logical_date": None, "conf": dict(conf or {})}
         return self._run(self._call("POST", f"/dags/{dag_id}/dagRuns", json=body))
 
-    def run(self, run: Run) -> Run:
-        """The same run as it is now."""
-        return self._run(self._call("GET", f"/dags/{run.dag_id}/dagRuns/{run.run_id}"))
-
     def runs(self, dag_id: str = "~") -> list[Run]:
         """The latest hundred runs of a DAG, or of all, newest first."""
         answer = self._call("GET", f"/dags/{dag_id}/dagRuns", params={"order_by": "-run_after", "limit": 100})
         return [self._run(r) for r in answer["dag_runs"]]
+
+    def wait(self, dag_id: str, *, seconds: float) -> list[Run]:
+        """The runs of the DAG, newest first, once all of them are over."""
+        deadline = time.monotonic() + seconds
+        while True:
+            runs = self.runs(dag_id)
+            if all(run.ended for run in runs):
+                return runs
+            if time.monotonic() > deadline:
+                raise AirflowApiError(f"{dag_id} was not over after {seconds:.0f} s")
+            time.sleep(0.5)
 
     def running(self) -> dict[tuple[str, str], set[str]]:
         """The tasks that run at this moment, by DAG and run."""

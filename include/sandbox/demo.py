@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -84,7 +83,7 @@ def run(people: int, folder: Path, story: Story) -> bool:
     story.say("that bounces some, drops some, limits its rate and hangs up once in the middle")
     runs = [api.trigger(dag_id, {"as_of": as_of.isoformat(), "dry_run": False}) for dag_id in daily]
     story.say(f"Triggered {', '.join(daily)} through Airflow's REST API")
-    noticed.wait_for_approval(api)
+    api.wait(noticed.APPROVAL, seconds=90)
     watch = Watch(api, world, asked, story)
     watch.until_over([*first, *runs, noticed.look(api)])
     story.say("Reading what SendGrid and Postmark say of each letter")
@@ -157,13 +156,8 @@ def _place_hold(api: AirflowApi, account: int, story: Story) -> None:
     """Counsel fills in the form of ``place_legal_hold`` for somebody who is due for the purge."""
     story.say("Placing a legal hold on somebody who is due for the purge, with the form of place_legal_hold")
     form = {"scope": "subject", "account_id": str(account), "matter": "2026-117", "reason": "litigation"}
-    placed = api.trigger(HOLD, form)
-    deadline = time.monotonic() + 60
-    while not (placed := api.run(placed)).ended:
-        if time.monotonic() > deadline:
-            raise AirflowApiError(f"{HOLD} was not over after 60 s")
-        time.sleep(0.3)
-    if placed.state != "success":
+    api.trigger(HOLD, form)
+    if api.wait(HOLD, seconds=60)[0].state != "success":
         raise AirflowApiError(f"{HOLD} failed; its log says why")
 
 

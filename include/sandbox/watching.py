@@ -53,7 +53,6 @@ class Watch:
         self._api, self._world, self._asked, self._story = api, world, asked, story
         self._told: dict[str, str] = {}
         self._ours: set[str] = set()
-        self._drill = ""
 
     def until_over(self, runs: Sequence[Run]) -> list[Run]:
         """Wait for the runs, the requests and the drill; returns the runs that failed."""
@@ -108,9 +107,9 @@ class Watch:
         self._tell(DRILL, f"The drill's person who does not exist: {state.replace('_', ' ')}")
         if ended_at is not None:
             return False
-        self._drill = _request(drill, state)
-        if self._drill and not states.get(self._drill, "").startswith("completed"):
-            return states.get(self._drill) != AWAITING
+        request = _request(drill, state)
+        if request and not states.get(request, "").startswith("completed"):
+            return states.get(request) != AWAITING
         self.trigger(DRILL)
         return True
 

@@ -35,7 +35,7 @@ def _descriptions(data_path: str | None) -> Loader:
 def aws_session(region: str | None, access_key: str | None, secret_key: str | None) -> boto3.session.Session:
     """A session of its own credentials that shares what botocore has read of the services' descriptions.
 
-    They are megabytes of JSON: read for every client again, they take a third of a second of each task.
+    They are megabytes of JSON: read for every client again, they take a tenth of a second of each task.
     """
     core = botocore.session.Session()
     core.register_component("data_loader", _descriptions(core.get_config_variable("data_path")))
